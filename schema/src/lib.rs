@@ -1,0 +1,22 @@
+//! The vocabulary of Tarn as plain data: tenants, time, labels, entries, object keys, chunk manifests, limits.
+//! Owns: what a name means, how it is written as text, and which values are valid.
+//! Must not know: I/O, async, clocks, randomness, HTTP, LogQL text, Arrow.
+
+pub mod tenant;
+pub mod time;
+pub mod quote;
+pub mod labels;
+pub mod matcher;
+pub mod rows;
+pub mod key;
+pub mod manifest;
+pub mod limits;
+
+pub use key::{ChunkHash, ChunkKey, LabelBloom};
+pub use labels::{LabelSet, StreamId};
+pub use limits::{IngestLimits, QueryLimits};
+pub use manifest::{ChunkManifest, MinuteCount, StreamManifest};
+pub use matcher::{MatchOp, Matcher};
+pub use rows::{ByteColumn, MetadataColumn, RowBatch, StreamRun};
+pub use tenant::TenantId;
+pub use time::{TimeRange, Timestamp};

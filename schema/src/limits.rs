@@ -1,0 +1,85 @@
+//! What a request may ask for or bring, with Loki's names (spec/http-api.md section 9).
+//! Limits that only protect Loki's own design are off by default; those that protect the user are on (DESIGN 6).
+
+use std::time::Duration;
+
+/// Limits on a push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IngestLimits {
+    /// Longest line in bytes (`max_line_size`).
+    pub max_line_size: usize,
+    /// Most labels of a stream, `service_name` not counted (`max_label_names_per_series`).
+    pub max_label_names_per_series: usize,
+    /// Longest label name in bytes (`max_label_name_length`).
+    pub max_label_name_length: usize,
+    /// Longest label value in bytes (`max_label_value_length`).
+    pub max_label_value_length: usize,
+    /// Most structured metadata bytes of one entry, names and values (`max_structured_metadata_size`).
+    pub max_structured_metadata_size: usize,
+    /// Most structured metadata pairs of one entry (`max_structured_metadata_entries_count`).
+    pub max_structured_metadata_entries_count: usize,
+    /// Largest compressed body in bytes.
+    pub max_body_bytes: usize,
+    /// Largest decompressed body in bytes. Loki allows 5000 MiB; here the bound on a request's memory comes first.
+    pub max_decompressed_bytes: usize,
+    /// Largest label text of one stream in bytes.
+    pub max_stream_labels_bytes: usize,
+    /// Refuse entries older than this (`reject_old_samples_max_age`); `None` takes any age.
+    pub reject_old_samples_max_age: Option<Duration>,
+    /// Refuse entries further in the future than this (`creation_grace_period`); `None` takes any.
+    pub creation_grace_period: Option<Duration>,
+    /// Find `service_name` and `detected_level` where they are missing.
+    pub discover: bool,
+}
+
+impl Default for IngestLimits {
+    fn default() -> Self {
+        Self {
+            max_line_size: 256 << 10,
+            max_label_names_per_series: 15,
+            max_label_name_length: 1024,
+            max_label_value_length: 2048,
+            max_structured_metadata_size: 64 << 10,
+            max_structured_metadata_entries_count: 128,
+            max_body_bytes: 100 << 20,
+            max_decompressed_bytes: 256 << 20,
+            max_stream_labels_bytes: 16 << 20,
+            reject_old_samples_max_age: None,
+            creation_grace_period: None,
+            discover: true,
+        }
+    }
+}
+
+/// Limits on a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryLimits {
+    /// Most entries a log query may ask for (`max_entries_limit_per_query`).
+    pub max_entries_limit_per_query: usize,
+    /// Most series a metric query may answer with (`max_query_series`).
+    pub max_query_series: usize,
+    /// Longest time range of a query (`max_query_length`); `None` allows any.
+    pub max_query_length: Option<Duration>,
+    /// Longest range in brackets (`max_query_range`); `None` allows any.
+    pub max_query_range: Option<Duration>,
+    /// How long a query may run (`query_timeout`).
+    pub query_timeout: Duration,
+    /// Most points per series of a range query; fixed at 11,000 in Loki.
+    pub max_points_per_series: u64,
+    /// Memory that one query's operators may hold, in bytes.
+    pub max_query_memory_bytes: usize,
+}
+
+impl Default for QueryLimits {
+    fn default() -> Self {
+        Self {
+            max_entries_limit_per_query: 5000,
+            max_query_series: 500,
+            max_query_length: Some(Duration::from_secs(721 * 3600)),
+            max_query_range: None,
+            query_timeout: Duration::from_secs(60),
+            max_points_per_series: 11_000,
+            max_query_memory_bytes: 512 << 20,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Instants and ranges in nanoseconds since the Unix epoch.
+
+use std::fmt;
+
+/// Nanoseconds since the Unix epoch, UTC. Every `i64` is valid: years 1677 to 2262.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Timestamp(pub i64);
+
+/// Nanoseconds in a second.
+pub const NANOS_PER_SECOND: i64 = 1_000_000_000;
+/// Nanoseconds in a minute: the width of a manifest's count bucket.
+pub const NANOS_PER_MINUTE: i64 = 60 * NANOS_PER_SECOND;
+
+impl Timestamp {
+    /// The earliest instant.
+    pub const MIN: Self = Self(i64::MIN);
+    /// The latest instant.
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// Nanoseconds since the epoch.
+    pub const fn as_nanos(self) -> i64 {
+        self.0
+    }
+
+    /// The minute since the epoch that this instant lies in, rounded towards negative infinity.
+    pub const fn minute(self) -> i64 {
+        self.0.div_euclid(NANOS_PER_MINUTE)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// The half-open range `[start, end)`. Empty when `end <= start`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TimeRange {
+    /// First instant inside.
+    pub start: Timestamp,
+    /// First instant after.
+    pub end: Timestamp,
+}
+
+impl TimeRange {
+    /// The range `[start, end)`.
+    pub const fn new(start: Timestamp, end: Timestamp) -> Self {
+        Self { start, end }
+    }
+
+    /// Whether no instant lies inside.
+    pub fn is_empty(&self) -> bool {
+        self.end <= self.start
+    }
+
+    /// Whether `at` lies inside.
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.start <= at && at < self.end
+    }
+
+    /// Whether some instant of the closed range `[min, max]`, as chunks and streams record theirs, lies inside.
+    pub fn overlaps_closed(&self, min: Timestamp, max: Timestamp) -> bool {
+        !self.is_empty() && min < self.end && self.start <= max
+    }
+
+    /// Whether the whole closed range `[min, max]` lies inside.
+    pub fn covers_closed(&self, min: Timestamp, max: Timestamp) -> bool {
+        self.start <= min && max < self.end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_open_against_closed() {
+        let r = TimeRange::new(Timestamp(10), Timestamp(20));
+        assert!(r.overlaps_closed(Timestamp(0), Timestamp(10)));
+        assert!(!r.overlaps_closed(Timestamp(0), Timestamp(9)));
+        assert!(r.overlaps_closed(Timestamp(19), Timestamp(30)));
+        assert!(!r.overlaps_closed(Timestamp(20), Timestamp(30)));
+        assert!(!TimeRange::new(Timestamp(5), Timestamp(5)).overlaps_closed(Timestamp(0), Timestamp(9)));
+        assert!(r.covers_closed(Timestamp(10), Timestamp(19)));
+        assert!(!r.covers_closed(Timestamp(10), Timestamp(20)));
+    }
+
+    #[test]
+    fn minutes_round_down_before_the_epoch() {
+        assert_eq!(Timestamp(-1).minute(), -1);
+        assert_eq!(Timestamp(NANOS_PER_MINUTE).minute(), 1);
+    }
+}
