@@ -1,0 +1,149 @@
+//! Opens chunks and streams rows out of them.
+//! Owns: which requests an open and a read make.
+//! Must not know: why these rows are wanted.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+use schema::{ChunkKey, ChunkManifest};
+
+use super::cache::{ChunkCache, Opened};
+use super::decode::WindowDecoder;
+use super::fetch::{Fetch, FileParts, Window, coalesce, plan, window_spans};
+use super::footer::{ChunkFooter, FooterError, parse_tail};
+use super::layout::Leaf;
+use super::rows::{ChunkColumns, ChunkRows};
+use crate::error::StoreError;
+use crate::object::ObjectClient;
+
+/// Up to this size an object is fetched whole when it is opened: a second request would take longer than the bytes.
+pub(crate) const SMALL_OBJECT_BYTES: u64 = 512 << 10;
+/// Bytes of the first request for a larger object. Holds the footer of a chunk of some thousand streams.
+pub(crate) const TAIL_BYTES: u64 = 128 << 10;
+/// Windows that are fetched while another is decoded.
+const WINDOWS_AHEAD: usize = 2;
+
+/// An opened chunk: its manifest and the places of its pages. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ChunkReader {
+    key: Arc<ChunkKey>,
+    name: Arc<str>,
+    footer: Arc<ChunkFooter>,
+    cache: ChunkCache,
+}
+
+impl ChunkReader {
+    /// Opens the chunk `key`, whose object has `size` bytes: no request when it is in `cache`, one GET otherwise; two when the footer of a large
+    /// object is unusually big.
+    /// Errors: those of the store ([`crate::ErrorKind::NotFound`] when the chunk was deleted meanwhile), and [`StoreError::Corrupt`] when the file
+    /// is damaged or does not agree with its name.
+    pub async fn open(client: &ObjectClient, key: &ChunkKey, size: u64, cache: &ChunkCache) -> Result<Self, StoreError> {
+        let name: Arc<str> = key.to_string().into();
+        let footer = cache
+            .footer(&name, || async {
+                let opened = fetch_footer(client, &name, size).await?;
+                match opened.footer.disagreement(key) {
+                    Some(what) => Err(StoreError::corrupt(&*name, what)),
+                    None => Ok(opened),
+                }
+            })
+            .await?;
+        Ok(Self { key: Arc::new(key.clone()), name, footer, cache: cache.clone() })
+    }
+
+    /// The name of the chunk.
+    pub fn key(&self) -> &ChunkKey {
+        &self.key
+    }
+
+    /// What the chunk holds.
+    pub fn manifest(&self) -> &ChunkManifest {
+        &self.footer.manifest
+    }
+
+    /// Streams the rows of `selection` (row positions, ascending and disjoint) in chunk order. Only the pages that hold selected rows are fetched,
+    /// those close together with one request, a few megabytes ahead of what is decoded; nothing is fetched when the whole object is in the cache.
+    /// Each poll decodes at most one page. Dropping the stream ends its requests.
+    /// Errors end the stream: those of the store, [`StoreError::Corrupt`] for a damaged page, [`StoreError::Argument`] for a bad selection.
+    pub fn read(&self, client: &ObjectClient, selection: Vec<Range<u64>>, columns: ChunkColumns) -> BoxStream<'static, Result<ChunkRows, StoreError>> {
+        let leaves = wanted_leaves(columns);
+        let windows = match plan(&self.footer, &selection, &leaves) {
+            Ok(windows) => windows,
+            Err(error) => return stream::iter([Err(error)]).boxed(),
+        };
+        let body = self.cache.body(&self.name);
+        let (reader, client) = (self.clone(), client.clone());
+        let decoders = stream::iter(windows).map(move |window| {
+            let source = reader.source(&client, &window, &leaves, body.as_ref());
+            let reader = reader.clone();
+            async move {
+                let parts = source.parts().await?;
+                let decoder = WindowDecoder::new(Arc::clone(&reader.footer), window, parts, columns).map_err(|error| reader.damaged(error))?;
+                Ok::<_, StoreError>(stream::iter(decoder.map(move |rows| rows.map_err(|error| reader.damaged(error)))))
+            }
+        });
+        decoders.buffered(WINDOWS_AHEAD).try_flatten().boxed()
+    }
+
+    fn source(&self, client: &ObjectClient, window: &Window, leaves: &[Leaf], body: Option<&Bytes>) -> Source {
+        if let Some(body) = body {
+            return Source::Body(body.clone());
+        }
+        let ranges = coalesce(&window_spans(&self.footer, window, leaves));
+        Source::Fetch(Fetch::start(client.clone(), self.name.to_string(), ranges))
+    }
+
+    fn damaged(&self, error: parquet::errors::ParquetError) -> StoreError {
+        StoreError::corrupt_by(&*self.name, "a page cannot be decoded", error)
+    }
+}
+
+enum Source {
+    Body(Bytes),
+    Fetch(Fetch),
+}
+
+impl Source {
+    async fn parts(self) -> Result<FileParts, StoreError> {
+        match self {
+            Self::Body(body) => Ok(FileParts::whole(body)),
+            Self::Fetch(fetch) => fetch.finish().await,
+        }
+    }
+}
+
+fn wanted_leaves(columns: ChunkColumns) -> Vec<Leaf> {
+    let wanted = |leaf: &Leaf| match leaf {
+        Leaf::Timestamp => columns.timestamps,
+        Leaf::StreamId => false,
+        Leaf::Line => columns.lines,
+        Leaf::MetadataKey | Leaf::MetadataValue => columns.metadata,
+    };
+    Leaf::ALL.into_iter().filter(wanted).collect()
+}
+
+async fn fetch_footer(client: &ObjectClient, name: &str, size: u64) -> Result<Opened, StoreError> {
+    let damaged = |error: FooterError| StoreError::corrupt_by(name, "its footer cannot be read", error);
+    if size <= SMALL_OBJECT_BYTES {
+        let body = client.get(name).await?;
+        let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        let footer = parse_tail(&body, length).map_err(damaged)?;
+        return Ok(Opened { footer, body: Some(body) });
+    }
+    let (tail, file_size) = client.get_suffix(name, TAIL_BYTES).await?;
+    match parse_tail(&tail, file_size) {
+        Ok(footer) => Ok(Opened { footer, body: None }),
+        Err(FooterError::NeedMore { mut needed }) => loop {
+            // The footer first says where it begins, and only the footer says where the offset index begins: at most two rounds.
+            let (tail, file_size) = client.get_suffix(name, needed).await?;
+            match parse_tail(&tail, file_size) {
+                Ok(footer) => return Ok(Opened { footer, body: None }),
+                Err(FooterError::NeedMore { needed: more }) if more > needed => needed = more,
+                Err(error) => return Err(damaged(error)),
+            }
+        },
+        Err(error) => Err(damaged(error)),
+    }
+}

@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+
+pub mod chunk;
+pub mod env;
+pub mod error;
+pub mod object;
+pub mod snapshot;
+pub mod testing;
+
+pub use env::Env;
+pub use error::{ErrorKind, StoreError};
+pub use object::{CreateOutcome, ObjectClient, ObjectInfo, PutOutcome, RequestStats, SwapOutcome, Version};
