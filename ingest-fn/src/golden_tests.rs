@@ -1,0 +1,54 @@
+//! Pushes as text in, rows and refusals as text out: `golden/decode/*.txt`. `BLESS=1 cargo test -p ingest-fn` rewrites the answers;
+//! the difference is then read like code.
+//!
+//! A file holds cases. A case is a line `push v1` or `push legacy`, the JSON body, a line `----`, the rows and texts, an empty line.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use schema::IngestLimits;
+
+use crate::PushFormat;
+use crate::testkit::{decode_with, request, show};
+
+fn answer(command: &str, body: &str) -> String {
+    let format = match command {
+        "push v1" => PushFormat::V1,
+        "push legacy" => PushFormat::Legacy,
+        other => panic!("unknown command {other:?}"),
+    };
+    let limits = IngestLimits { max_line_size: 60, max_structured_metadata_entries_count: 3, max_label_names_per_series: 4, ..IngestLimits::default() };
+    let request = crate::PushRequest { format, ..request("application/json", body.to_owned()) };
+    match decode_with(&limits, &request) {
+        Ok(decoded) => {
+            let mut out = show(&decoded.batch);
+            if !decoded.rejected.is_empty() {
+                let _ = writeln!(out, "refused: {}", decoded.rejected.text());
+            }
+            if out.is_empty() { "(no rows)\n".to_owned() } else { out }
+        }
+        Err(error) => format!("{} {error}\n", error.status().as_u16()),
+    }
+}
+
+#[test]
+fn answers_are_those_in_the_files() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/decode");
+    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut rewritten = String::new();
+        for case in text.split("\n\n").map(str::trim).filter(|case| !case.is_empty()) {
+            let comments: String = case.lines().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+            let (command, rest) = case[comments.len()..].split_once('\n').unwrap();
+            let body = rest.split("\n----").next().unwrap();
+            let _ = write!(rewritten, "{comments}{command}\n{body}\n----\n{}\n", answer(command, body));
+        }
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&file, &rewritten).unwrap();
+        }
+        assert_eq!(text.trim_end(), rewritten.trim_end(), "{}", file.display());
+    }
+}

@@ -1,0 +1,29 @@
+//! Ingest: one push request becomes columnar rows, then one object, then an acknowledgement.
+//! Owns: Loki's push formats and their errors, what is refused and in which words, level and service name discovery, and
+//! group commit. Two walks: [`decode_push`] (pure, no I/O) and [`Ingester::push`] (one PUT per flush); [`handle_push`] joins them.
+//! Must not know: how a chunk is encoded, which HTTP server calls it, LogQL.
+//! What agents send and which answers they retry: Loki's HTTP API, `POST /loki/api/v1/push`.
+
+mod commit;
+mod content;
+mod decode;
+pub mod detect_level;
+mod error;
+mod handler;
+mod labels;
+mod metadata;
+mod metrics;
+mod reject;
+mod request;
+mod rows;
+#[cfg(test)]
+mod testkit;
+#[cfg(test)]
+mod golden_tests;
+
+pub use commit::{GroupCommitSettings, Ingester};
+pub use error::{BodyPart, CommitError, PushError};
+pub use handler::{PushResponse, handle_push};
+pub use metrics::IngestMetrics;
+pub use reject::{DiscardReason, Discarded, Rejections};
+pub use request::{Decoded, PushFormat, PushRequest, decode_push};
