@@ -1,0 +1,82 @@
+//! `index/stats`, `index/volume`, `index/volume_range` and `detected_labels`.
+
+use schema::{Matcher, TimeRange};
+use serde_json::json;
+
+use super::params::{self, RangeParameters};
+use super::{ApiResponse, Call, selector};
+use crate::QueryError;
+use crate::metadata::volume::{AggregateBy, VolumeSpec};
+use crate::metadata::widen;
+use crate::response::volume::write_volumes;
+
+const DEFAULT_VOLUME_LIMIT: usize = 100;
+/// Most series that a volume request may ask for (Loki's `volume_max_series`).
+const MAX_VOLUME_SERIES: usize = 1000;
+
+impl Call<'_> {
+    pub(super) async fn index_stats(&self) -> Result<ApiResponse, QueryError> {
+        let parameters = RangeParameters::parse(&self.form, self.shared.env.now(), &self.shared.limits)?;
+        let matchers = selector::required(&parameters.query)?;
+        let stats = self.scope(parameters.range).index_stats(&matchers).await?;
+        let body = json!({ "streams": stats.streams, "chunks": stats.chunks, "bytes": stats.amount.bytes, "entries": stats.amount.rows });
+        Ok(ApiResponse::json(format!("{body}\n").into_bytes()))
+    }
+
+    pub(super) async fn volume(&self) -> Result<ApiResponse, QueryError> {
+        let limit = self.volume_limit()?;
+        let range = params::ordered_bounds(&self.form, self.shared.env.now())?;
+        self.write_volume(limit, range, None).await
+    }
+
+    pub(super) async fn volume_range(&self) -> Result<ApiResponse, QueryError> {
+        let limit = self.volume_limit()?;
+        let range = params::ordered_bounds(&self.form, self.shared.env.now())?;
+        let step = params::step(&self.form, &range, &self.shared.limits)?;
+        self.write_volume(limit, range, Some(step)).await
+    }
+
+    pub(super) async fn detected_labels(&self) -> Result<ApiResponse, QueryError> {
+        let range = params::bounds(&self.form, self.shared.env.now())?;
+        let matchers = self.matchers_or_all()?;
+        let labels = self.scope(widen(range)).detected_labels(&matchers).await?;
+        let labels: Vec<_> = labels.into_iter().map(|(label, cardinality)| json!({ "label": label, "cardinality": cardinality })).collect();
+        Ok(ApiResponse::json(format!("{}\n", json!({ "detectedLabels": labels })).into_bytes()))
+    }
+
+    async fn write_volume(&self, limit: usize, range: TimeRange, step: Option<i64>) -> Result<ApiResponse, QueryError> {
+        let aggregate_by = self.aggregate_by()?;
+        let target_labels = self.form.get("targetLabels").split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let mut spec = VolumeSpec { matchers: self.matchers_or_all()?, target_labels, aggregate_by, limit };
+        spec.require_targets()?;
+        let volumes = self.scope(range).volume(&spec, step).await?;
+        Ok(ApiResponse::json(write_volumes(&volumes)))
+    }
+
+    /// 0 is the same as no limit given.
+    fn volume_limit(&self) -> Result<usize, QueryError> {
+        match params::integer(self.form.get("limit"))? {
+            None | Some(0) => Ok(DEFAULT_VOLUME_LIMIT),
+            Some(limit) => {
+                let limit = usize::try_from(limit).map_err(|_| QueryError::Parameter { message: "limit must be a positive value".to_owned() })?;
+                Ok(limit.min(MAX_VOLUME_SERIES))
+            }
+        }
+    }
+
+    fn aggregate_by(&self) -> Result<AggregateBy, QueryError> {
+        match self.form.get("aggregateBy") {
+            "" | "series" => Ok(AggregateBy::Series),
+            "labels" => Ok(AggregateBy::Labels),
+            _ => Err(QueryError::Parameter { message: "invalid aggregation option".to_owned() }),
+        }
+    }
+
+    /// Here `{}` and no selector at all mean every stream.
+    fn matchers_or_all(&self) -> Result<Vec<Matcher>, QueryError> {
+        match self.form.get("query").trim() {
+            "" | "{}" => Ok(Vec::new()),
+            text => selector::required(text),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The read API as functions from request to response: Loki's query, metadata and formatting routes, and `explain`.
+//! Owns: which path is which operation, parameters, the order of checks, error bodies, the query timeout.
+//! Must not know: sockets, authentication, how tenants are found, how a query runs.
+
+mod detect;
+mod duration;
+mod form;
+mod index;
+mod labels;
+mod params;
+mod query;
+mod reply;
+mod route;
+mod selector;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use schema::{QueryLimits, TenantId, TimeRange};
+use store::chunk::ChunkCache;
+use store::{Env, ObjectClient};
+
+use crate::QueryError;
+use crate::engine::Engine;
+use crate::metadata::Scope;
+use form::Form;
+use route::{Found, Route};
+
+/// A request as it came, without its socket.
+#[derive(Clone, Debug)]
+pub struct ApiRequest {
+    /// GET or POST; any other is answered 405.
+    pub method: Method,
+    /// The path as sent, percent escapes included, without the query.
+    pub path: String,
+    /// What follows the `?`, as sent; empty where there is none.
+    pub query: String,
+    /// The body, read to its end and decompressed.
+    pub body: Bytes,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// Whose data it may see.
+    pub tenant: TenantId,
+}
+
+/// What to answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiResponse {
+    /// The status.
+    pub status: StatusCode,
+    /// Content type, and what else the body needs.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+/// The read API over one store. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Api {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    client: ObjectClient,
+    env: Env,
+    limits: QueryLimits,
+    cache: ChunkCache,
+    engine: Engine,
+}
+
+/// One request, its parameters read.
+#[derive(Debug)]
+struct Call<'a> {
+    shared: &'a Shared,
+    headers: &'a HeaderMap,
+    tenant: &'a TenantId,
+    form: Form,
+}
+
+impl Api {
+    /// An API that reads `client`, keeps up to `cache_bytes` of opened chunks, and refuses what `limits` does not allow.
+    pub fn new(client: ObjectClient, env: Env, limits: QueryLimits, cache_bytes: usize) -> Self {
+        let cache = ChunkCache::new(cache_bytes);
+        let engine = Engine::new(client.clone(), env.clone(), limits.clone(), cache.clone());
+        Self { shared: Arc::new(Shared { client, env, limits, cache, engine }) }
+    }
+
+    /// Answers `request`; `None` for a path that is not part of the read API. Dropping the future cancels the query.
+    pub async fn handle(&self, request: ApiRequest) -> Option<ApiResponse> {
+        let route = match route::find(&request.path) {
+            Ok(Found::Nothing) => return None,
+            Ok(Found::Moved { path }) => return Some(ApiResponse::moved(&path, &request.query)),
+            Ok(Found::Route(route)) => route,
+            Err(error) => return Some(ApiResponse::error(&error)),
+        };
+        if request.method != Method::GET && request.method != Method::POST {
+            return Some(ApiResponse::method_not_allowed());
+        }
+        let answered = self.answer(&route, &request).await;
+        Some(answered.unwrap_or_else(|error| {
+            if error.status().is_server_error() {
+                tracing::warn!(tenant = %request.tenant, path = request.path, %error, "query failed");
+            }
+            ApiResponse::error(&error)
+        }))
+    }
+
+    async fn answer(&self, route: &Route, request: &ApiRequest) -> Result<ApiResponse, QueryError> {
+        let form = Form::parse(&request.method, &request.headers, &request.query, &request.body)?;
+        let call = Call { shared: &self.shared, headers: &request.headers, tenant: &request.tenant, form };
+        match tokio::time::timeout(self.shared.limits.query_timeout, call.answer(route)).await {
+            Ok(answered) => answered,
+            Err(_) => Err(QueryError::Timeout),
+        }
+    }
+}
+
+impl<'a> Call<'a> {
+    async fn answer(&self, route: &Route) -> Result<ApiResponse, QueryError> {
+        match route {
+            Route::QueryRange => self.query_range().await,
+            Route::Query => self.query().await,
+            Route::Labels => self.labels().await,
+            Route::LabelValues { name } => self.label_values(name).await,
+            Route::Series => self.series().await,
+            Route::FormatQuery => Ok(self.format_query()),
+            Route::IndexStats => self.index_stats().await,
+            Route::Volume => self.volume().await,
+            Route::VolumeRange => self.volume_range().await,
+            Route::DetectedLabels => self.detected_labels().await,
+            Route::DetectedFields => self.detected_fields().await,
+            Route::DetectedFieldValues { name } => self.detected_field_values(name).await,
+            Route::Explain => self.explain().await,
+            Route::LegacyQuery => self.legacy_query().await,
+            Route::LegacyLabels => self.legacy_labels().await,
+            Route::LegacyLabelValues { name } => self.legacy_label_values(name).await,
+        }
+    }
+
+    fn scope(&self, range: TimeRange) -> Scope<'a> {
+        Scope { client: &self.shared.client, cache: &self.shared.cache, tenant: self.tenant, range }
+    }
+}
+
+#[cfg(test)]
+mod tests;

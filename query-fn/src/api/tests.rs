@@ -1,0 +1,188 @@
+//! Requests and responses as text: `golden/api/*.txt` against a small fixed store.
+//!
+//! A case is a request line (`GET /path`), parameters (`name=value`, encoded by the harness), headers (`@name: value`), `----`, then
+//! `status content-type` and the body. Cases are separated by blank lines; `#` starts a comment. What `stats` says depends on the run, so it
+//! is shown as `"stats":...`. `BLESS=1` writes what was got.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::header;
+use schema::{LabelSet, RowBatch, StreamRun, Timestamp};
+use store::object::Op;
+use store::testing::{Fault, FaultyStore};
+
+use super::*;
+
+/// 2026-11-01T00:00:00Z
+const START: i64 = 1_793_491_200_000_000_000;
+const SECOND: i64 = 1_000_000_000;
+
+/// Rows as (labels, seconds after [`START`], line, structured metadata).
+type Rows<'a> = &'a [(&'a str, i64, &'a str, &'a [(&'a str, &'a str)])];
+
+const API_PROD: &str = r#"{app="api", env="prod", service_name="api"}"#;
+const API_DEV: &str = r#"{app="api", env="dev", service_name="api"}"#;
+const WEB: &str = r#"{app="web", env="prod", service_name="web", shard="1"}"#;
+
+const FIRST_PUSH: Rows<'_> = &[
+    (API_PROD, 1, r#"{"status": 200, "user": {"name": "ann"}}"#, &[("detected_level", "info")]),
+    (API_PROD, 2, r#"{"status": 500, "user": {"name": "bo"}}"#, &[("detected_level", "error"), ("trace_id", "t1")]),
+    (WEB, 3, "<b>&</b>", &[("detected_level", "unknown")]),
+];
+const SECOND_PUSH: Rows<'_> = &[
+    (API_PROD, 61, "took=5ms size=5KB", &[("detected_level", "info")]),
+    (API_DEV, 62, "ünï", &[("detected_level", "unknown")]),
+    (WEB, 1801, "late", &[("detected_level", "unknown")]),
+];
+
+fn batch(rows: Rows<'_>) -> RowBatch {
+    let mut batch = RowBatch::default();
+    for (at, (labels, seconds, line, metadata)) in rows.iter().enumerate() {
+        batch.runs.push(StreamRun { labels: LabelSet::parse(labels).unwrap(), rows: at..at + 1 });
+        batch.timestamps.push(START + seconds * SECOND);
+        batch.lines.push(line.as_bytes());
+        for (name, value) in *metadata {
+            let id = batch.metadata.intern(name);
+            batch.metadata.push_pair(id, value.as_bytes());
+        }
+        batch.metadata.finish_row();
+    }
+    batch
+}
+
+/// An API at 2026-11-01T01:00:00Z over two chunks of the tenant `golden`.
+async fn api() -> Api {
+    let env = Env::fixed(Timestamp(START + 3600 * SECOND));
+    let client = ObjectClient::open("memory:", &env).unwrap();
+    let tenant = TenantId::parse("golden").unwrap();
+    for push in [FIRST_PUSH, SECOND_PUSH] {
+        let chunk = store::chunk::build(&tenant, &[batch(push)]).unwrap();
+        store::chunk::commit(&client, &chunk).await.unwrap();
+    }
+    Api::new(client, env, QueryLimits::default(), 16 << 20)
+}
+
+fn request(head: &str) -> ApiRequest {
+    let mut lines = head.lines();
+    let (method, target) = lines.next().unwrap().split_once(' ').unwrap();
+    let (path, raw) = target.split_once('?').unwrap_or((target, ""));
+    let mut headers = HeaderMap::new();
+    let mut parameters = String::from(raw);
+    let mut body = String::new();
+    for line in lines {
+        if let Some((name, value)) = line.strip_prefix('@').and_then(|header| header.split_once(": ")) {
+            headers.insert(header::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
+            continue;
+        }
+        let (target, line) = match line.strip_prefix("body ") {
+            Some(line) => (&mut body, line),
+            None => (&mut parameters, line),
+        };
+        let (name, value) = line.split_once('=').unwrap();
+        let separator = if target.is_empty() { "" } else { "&" };
+        write!(target, "{separator}{}={}", encode(name), encode(value)).unwrap();
+    }
+    ApiRequest {
+        method: method.parse().unwrap(),
+        path: path.to_owned(),
+        query: parameters,
+        body: Bytes::from(body),
+        headers,
+        tenant: TenantId::parse("golden").unwrap(),
+    }
+}
+
+fn encode(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        write!(out, "%{byte:02X}").unwrap();
+        out
+    })
+}
+
+fn render(response: Option<ApiResponse>) -> String {
+    let Some(response) = response else { return "none".to_owned() };
+    let mut body = String::from_utf8(response.body.to_vec()).unwrap();
+    if let Some(at) = body.find(r#""stats":"#) {
+        body.replace_range(at.., r#""stats":..."#);
+    }
+    let content_type = response.headers.get(header::CONTENT_TYPE).map_or("", |value| value.to_str().unwrap());
+    let location = response.headers.get(header::LOCATION).map_or(String::new(), |value| format!("location: {}\n", value.to_str().unwrap()));
+    let first = format!("{} {content_type}", response.status.as_u16());
+    format!("{}\n{location}{body}", first.trim_end()).trim_end().to_owned()
+}
+
+/// Runs every case of a file; what differs comes back with its request.
+async fn run_file(path: &PathBuf) -> Vec<String> {
+    let api = api().await;
+    let text = std::fs::read_to_string(path).unwrap();
+    let (mut blessed, mut failures) = (Vec::new(), Vec::new());
+    for block in text.trim_end().split("\n\n") {
+        let comments: Vec<&str> = block.lines().take_while(|line| line.starts_with('#')).collect();
+        let case = block.lines().skip(comments.len()).collect::<Vec<_>>().join("\n");
+        if case.is_empty() {
+            blessed.push(block.to_owned());
+            continue;
+        }
+        let (head, expected) = case.split_once("\n----\n").unwrap_or_else(|| panic!("{}: no ---- in: {case}", path.display()));
+        let got = render(api.handle(request(head)).await);
+        if got != expected {
+            failures.push(format!("{}\n{head}\nexpected: {expected}\n     got: {got}\n", path.display()));
+        }
+        let comments: String = comments.iter().map(|line| format!("{line}\n")).collect();
+        blessed.push(format!("{comments}{head}\n----\n{got}"));
+    }
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(path, blessed.join("\n\n") + "\n").unwrap();
+        return Vec::new();
+    }
+    failures
+}
+
+#[tokio::test]
+async fn golden_requests_have_golden_responses() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/api");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    let mut failures = Vec::new();
+    for file in &files {
+        failures.extend(run_file(file).await);
+    }
+    assert!(failures.is_empty(), "{} cases differ\n{}", failures.len(), failures.join("\n"));
+}
+
+#[tokio::test]
+async fn error_bodies_are_bare_and_json_bodies_end_with_a_newline() {
+    let api = api().await;
+    let error = api.handle(request("GET /loki/api/v1/labels\nstart=x")).await.unwrap();
+    assert_eq!(error.headers.get(header::CONTENT_TYPE).unwrap(), "text/plain; charset=utf-8");
+    assert_eq!(error.headers.get(header::X_CONTENT_TYPE_OPTIONS).unwrap(), "nosniff");
+    assert!(!error.body.ends_with(b"\n"));
+    let labels = api.handle(request("GET /loki/api/v1/labels")).await.unwrap();
+    assert!(labels.body.ends_with(b"}\n"));
+}
+
+#[tokio::test]
+async fn one_tenant_sees_nothing_of_another() {
+    let api = api().await;
+    for path in ["labels", "label/app/values", "series"] {
+        let mut other = request(&format!("GET /loki/api/v1/{path}"));
+        other.tenant = TenantId::parse("other").unwrap();
+        let body = api.handle(other).await.unwrap().body;
+        assert!(!body.windows(3).any(|window| window == b"api" || window == b"app"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_says_how_to_make_it_shorter() {
+    let env = Env::fixed(Timestamp(START));
+    let (client, faults) = FaultyStore::wrap(&ObjectClient::open("memory:", &env).unwrap());
+    faults.script([(Op::List, Fault::Delay(Duration::from_secs(60)))]);
+    let limits = QueryLimits { query_timeout: Duration::from_millis(5), ..QueryLimits::default() };
+    let response = Api::new(client, env, limits, 1 << 20).handle(request("GET /loki/api/v1/labels")).await.unwrap();
+    assert_eq!(response.status, StatusCode::GATEWAY_TIMEOUT);
+    let text = "request timed out, decrease the duration of the request or add more label matchers (prefer exact match over regex match) to reduce the amount of data processed";
+    assert_eq!(response.body, text);
+}

@@ -1,0 +1,142 @@
+use schema::{LabelSet, RowBatch, StreamRun, TenantId, Timestamp};
+use store::chunk::{build, commit};
+
+use super::*;
+use crate::result::{Series, StreamResult};
+
+pub(super) const SECOND: i64 = 1_000_000_000;
+
+/// One row as it was pushed: stream, timestamp, line, metadata.
+pub(super) type Pushed = (&'static str, i64, String, Vec<(&'static str, String)>);
+
+fn batch(rows: &[Pushed]) -> RowBatch {
+    let mut batch = RowBatch::default();
+    for (at, (labels, timestamp, line, metadata)) in rows.iter().enumerate() {
+        let labels = LabelSet::parse(labels).unwrap();
+        match batch.runs.last_mut().filter(|run| run.labels == labels) {
+            Some(run) => run.rows.end = at + 1,
+            None => batch.runs.push(StreamRun { labels, rows: at..at + 1 }),
+        }
+        batch.timestamps.push(*timestamp);
+        batch.lines.push(line.as_bytes());
+        for (name, value) in metadata {
+            let id = batch.metadata.intern(name);
+            batch.metadata.push_pair(id, value.as_bytes());
+        }
+        batch.metadata.finish_row();
+    }
+    batch
+}
+
+/// An engine over a store with one chunk for each list of rows.
+pub(super) async fn engine(chunks: &[Vec<Pushed>], partitions: usize) -> Engine {
+    let env = Env::fixed(Timestamp(0));
+    let client = ObjectClient::open("memory:", &env).unwrap();
+    for rows in chunks.iter().filter(|rows| !rows.is_empty()) {
+        let chunk = build(&TenantId::default_tenant(), &[batch(rows)]).unwrap();
+        commit(&client, &chunk).await.unwrap();
+    }
+    Engine::new(client, env, QueryLimits::default(), ChunkCache::new(1 << 20)).with_partitions(partitions)
+}
+
+pub(super) fn spec(query: &str, evaluation: Evaluation) -> QuerySpec {
+    QuerySpec { tenant: TenantId::default_tenant(), expr: logql::parse(query).unwrap(), evaluation, limit: 100, direction: Direction::Backward, interval_ns: 0 }
+}
+
+pub(super) fn logs(query: &str, start: i64, end: i64) -> QuerySpec {
+    spec(query, Evaluation::Range { start: Timestamp(start), end: Timestamp(end), step_ns: SECOND })
+}
+
+fn row(labels: &'static str, timestamp: i64, line: &str) -> Pushed {
+    (labels, timestamp, line.to_owned(), Vec::new())
+}
+
+/// (labels, timestamp, line) of every entry, stream by stream.
+pub(super) fn entries(result: &QueryResult) -> Vec<(String, i64, String)> {
+    let QueryResult::Streams(streams) = result else { panic!("{result:?}") };
+    let text = |stream: &StreamResult| stream.labels.merged().iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join(",");
+    streams.iter().flat_map(|stream| stream.entries.iter().map(move |e| (text(stream), e.timestamp, String::from_utf8_lossy(&e.line).into_owned()))).collect()
+}
+
+pub(super) fn samples(result: &QueryResult) -> Vec<(String, Vec<(i64, f64)>)> {
+    let (QueryResult::Matrix(series) | QueryResult::Vector(series)) = result else { panic!("{result:?}") };
+    series.iter().map(|Series { labels, samples }| (labels.to_string(), samples.clone())).collect()
+}
+
+async fn run(engine: &Engine, spec: &QuerySpec) -> QueryResult {
+    engine.run(spec).await.unwrap().0
+}
+
+pub(super) fn two_chunks() -> Vec<Vec<Pushed>> {
+    let meta = |labels, timestamp, line: &str, trace: &str| (labels, timestamp, line.to_owned(), vec![("trace", trace.to_owned())]);
+    vec![
+        vec![row(r#"{app="a"}"#, SECOND, "first error"), row(r#"{app="a"}"#, 2 * SECOND, "second"), meta(r#"{app="b"}"#, 3 * SECOND, "third error", "t1")],
+        vec![row(r#"{app="a"}"#, 2 * SECOND, "second"), row(r#"{app="a"}"#, 4 * SECOND, "fourth error"), meta(r#"{app="b"}"#, 5 * SECOND, "fifth", "t2")],
+    ]
+}
+
+fn entry(labels: &str, seconds: i64, line: &str) -> (String, i64, String) {
+    (labels.to_owned(), seconds * SECOND, line.to_owned())
+}
+
+#[tokio::test]
+async fn a_log_query_reads_all_chunks_and_drops_copies() {
+    let engine = engine(&two_chunks(), 2).await;
+    let all = run(&engine, &logs(r#"{app=~".+"}"#, 0, 10 * SECOND)).await;
+    assert_eq!(
+        entries(&all),
+        [
+            entry("app=a", 4, "fourth error"),
+            entry("app=a", 2, "second"),
+            entry("app=a", 1, "first error"),
+            entry("app=b,trace=t1", 3, "third error"),
+            entry("app=b,trace=t2", 5, "fifth")
+        ]
+    );
+    let errors = run(&engine, &logs(r#"{app="a"} |= "error""#, 0, 4 * SECOND)).await;
+    assert_eq!(entries(&errors), [entry("app=a", 1, "first error")]);
+    let (_, statistics, _) = engine.run(&logs(r#"{app="a"}"#, 0, 10 * SECOND)).await.unwrap();
+    assert_eq!((statistics.duplicates, statistics.entries_returned, statistics.chunks_read), (1, 3, 2));
+}
+
+#[tokio::test]
+async fn limit_direction_and_interval() {
+    let engine = engine(&two_chunks(), 2).await;
+    let mut query = logs(r#"{app=~".+"}"#, 0, 10 * SECOND);
+    query.limit = 2;
+    assert_eq!(entries(&run(&engine, &query).await), [entry("app=a", 4, "fourth error"), entry("app=b,trace=t2", 5, "fifth")]);
+    query.direction = Direction::Forward;
+    assert_eq!(entries(&run(&engine, &query).await), [entry("app=a", 1, "first error"), entry("app=a", 2, "second")]);
+    query.limit = 100;
+    query.interval_ns = 2 * SECOND;
+    assert_eq!(
+        entries(&run(&engine, &query).await),
+        [entry("app=a", 1, "first error"), entry("app=b,trace=t1", 3, "third error"), entry("app=b,trace=t2", 5, "fifth")]
+    );
+}
+
+#[tokio::test]
+async fn counts_over_steps() {
+    let engine = engine(&two_chunks(), 2).await;
+    let range = |query: &str| spec(query, Evaluation::Range { start: Timestamp(2 * SECOND), end: Timestamp(6 * SECOND), step_ns: 2 * SECOND });
+    let counted = run(&engine, &range(r#"sum by (app) (count_over_time({app=~".+"}[2s]))"#)).await;
+    assert_eq!(samples(&counted), [(r#"{app="a"}"#.to_owned(), vec![(2000, 2.0), (4000, 1.0)]), (r#"{app="b"}"#.to_owned(), vec![(4000, 1.0), (6000, 1.0)])]);
+    let bytes = run(&engine, &spec(r#"bytes_over_time({app="a"}[10s])"#, Evaluation::Instant { at: Timestamp(10 * SECOND) })).await;
+    assert_eq!(samples(&bytes), [(r#"{app="a"}"#.to_owned(), vec![(10_000, 29.0)])]);
+    let series = run(&engine, &range(r#"count_over_time({app="b"}[2s])"#)).await;
+    assert_eq!(samples(&series), [(r#"{app="b", trace="t1"}"#.to_owned(), vec![(4000, 1.0)]), (r#"{app="b", trace="t2"}"#.to_owned(), vec![(6000, 1.0)])]);
+}
+
+#[tokio::test]
+async fn a_bad_pattern_is_noticed_on_the_first_stream() {
+    let engine = engine(&two_chunks(), 1).await;
+    assert!(logql::parse(r#"{app="a"} |~ "(""#).is_err() || engine.run(&logs(r#"{app="a"} |~ "(""#, 0, 10 * SECOND)).await.is_err());
+}
+
+#[tokio::test]
+async fn memory_is_bounded() {
+    let mut small = engine(&two_chunks(), 1).await;
+    small.limits.max_query_memory_bytes = 100;
+    let error = small.run(&logs(r#"{app=~".+"}"#, 0, 10 * SECOND)).await.unwrap_err();
+    assert!(matches!(error, QueryError::Memory { .. }), "{error}");
+}

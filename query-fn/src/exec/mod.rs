@@ -1,0 +1,36 @@
+//! Physical operators and what they share.
+//! Owns: how rows are read, filtered, relabelled, aggregated and cut to a limit, batch by batch.
+//! Must not know: LogQL text, HTTP, JSON, how a chunk is encoded.
+
+mod aggregation;
+mod chunk_source;
+mod dedupe;
+mod entries;
+mod labels_column;
+mod pipeline;
+mod plan;
+mod range;
+mod rows;
+mod sample_operation;
+mod samples;
+mod scan;
+mod statistics;
+mod stop;
+mod units;
+mod unwrap;
+mod vector;
+mod window;
+
+pub use entries::EntriesExec;
+pub use pipeline::{PipelineExec, StageSpec};
+pub use range::RangeAggregateExec;
+pub use sample_operation::SampleOperationExec;
+pub use scan::{ChunkScanExec, ScanSpec};
+pub use statistics::ScanStatistics;
+pub use unwrap::UnwrapExec;
+pub use vector::VectorAggregateExec;
+
+pub(crate) use aggregation::label_set;
+pub(crate) use chunk_source::ChunkSource;
+pub(crate) use labels_column::{LabelsColumn, column};
+pub(crate) use units::{Piece, Unit, partition, units_of};

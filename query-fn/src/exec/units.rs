@@ -1,0 +1,245 @@
+//! Which rows of which chunks a scan reads, in which order, and where the same stream lies in two chunks at the same time.
+//! Pure: manifests in, work out.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use schema::{LabelSet, StreamManifest, TimeRange, Timestamp};
+use store::snapshot::Snapshot;
+
+use super::chunk_source::ChunkSource;
+use crate::logical::{Direction, EarlyStop};
+
+/// A stream is cut into pieces of about so many rows, at minute boundaries.
+const PIECE_ROWS: u64 = 32 << 10;
+/// Pieces of a chunk are read together up to so many rows.
+const UNIT_ROWS: u64 = 128 << 10;
+
+/// Rows of one chunk that are read together.
+#[derive(Clone, Debug)]
+pub(crate) struct Unit {
+    /// The chunk.
+    pub(crate) chunk: ChunkSource,
+    /// Place of the chunk among the chunks of the query: by earliest timestamp, then by name.
+    pub(crate) ordinal: u64,
+    /// In row order.
+    pub(crate) pieces: Vec<Piece>,
+}
+
+/// Consecutive rows of one stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    /// The stream.
+    pub(crate) labels: LabelSet,
+    /// Rows of the chunk.
+    pub(crate) rows: Range<u64>,
+    /// No row is earlier.
+    pub(crate) min: i64,
+    /// No row is later.
+    pub(crate) max: i64,
+    /// Closed time intervals in which another chunk may hold copies of these rows.
+    pub(crate) overlaps: Vec<(i64, i64)>,
+}
+
+impl Unit {
+    pub(crate) fn min(&self) -> i64 {
+        self.pieces.iter().map(|piece| piece.min).min().unwrap_or(i64::MAX)
+    }
+
+    pub(crate) fn max(&self) -> i64 {
+        self.pieces.iter().map(|piece| piece.max).max().unwrap_or(i64::MIN)
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.rows.end - piece.rows.start).sum()
+    }
+
+    pub(crate) fn has_overlaps(&self) -> bool {
+        self.pieces.iter().any(|piece| !piece.overlaps.is_empty())
+    }
+}
+
+/// The work of a scan: what of `snapshot` may hold rows of `range`, in the order in which it should be read.
+pub(crate) fn units_of(snapshot: &Snapshot, range: &TimeRange, stop: Option<&EarlyStop>) -> Vec<Unit> {
+    let overlaps = overlaps_of(snapshot, range);
+    let mut units = Vec::new();
+    for (ordinal, chunk) in (0u64..).zip(&snapshot.chunks) {
+        let manifest = chunk.reader.manifest();
+        let mut pieces = Vec::new();
+        for stream in chunk.streams.iter().filter_map(|&index| manifest.streams.get(index)) {
+            let shared = overlaps.get(&stream.labels).map_or(&[][..], Vec::as_slice);
+            pieces.extend(pieces_of(stream, range, stop, shared));
+        }
+        let mut unit = Unit { chunk: ChunkSource::Open(chunk.reader.clone()), ordinal, pieces: Vec::new() };
+        for piece in pieces {
+            if unit.rows() >= UNIT_ROWS {
+                let next = Unit { pieces: Vec::new(), ..unit.clone() };
+                units.push(std::mem::replace(&mut unit, next));
+            }
+            unit.pieces.push(piece);
+        }
+        if !unit.pieces.is_empty() {
+            units.push(unit);
+        }
+    }
+    match stop.map(|stop| stop.direction) {
+        Some(Direction::Backward) => units.sort_by_key(|unit| std::cmp::Reverse(unit.max())),
+        Some(Direction::Forward) => units.sort_by_key(Unit::min),
+        None => {}
+    }
+    units
+}
+
+/// Spreads units over at most `partitions` lists of about equal rows, each in the order of `units`.
+pub(crate) fn partition(units: Vec<Unit>, partitions: usize) -> Vec<Vec<Unit>> {
+    let count = partitions.min(units.len()).max(1);
+    let mut lists: Vec<(u64, Vec<Unit>)> = (0..count).map(|_| (0, Vec::new())).collect();
+    for unit in units {
+        if let Some((load, list)) = lists.iter_mut().min_by_key(|(load, _)| *load) {
+            *load += unit.rows().max(1);
+            list.push(unit);
+        }
+    }
+    lists.into_iter().map(|(_, list)| list).collect()
+}
+
+/// Rows of a stream that may lie in `range`, and under a limit that every row counts towards, at most as many as the limit
+/// asks for beyond those that may lie outside. Minute counts say where minutes begin.
+fn pieces_of(stream: &StreamManifest, range: &TimeRange, stop: Option<&EarlyStop>, overlaps: &[(i64, i64)]) -> Vec<Piece> {
+    let (first, last) = (range.start.minute(), Timestamp(range.end.as_nanos().saturating_sub(1)).minute());
+    let mut minutes = Vec::new();
+    let mut row = stream.first_row;
+    for count in &stream.minutes {
+        if (first..=last).contains(&count.minute) {
+            minutes.push((count.minute, row..row + count.rows));
+        }
+        row += count.rows;
+    }
+    // Rows that have copies elsewhere do not all count.
+    if let Some(stop) = stop.filter(|stop| stop.every_row_counts && overlaps.is_empty()) {
+        keep_first(&mut minutes, range, stop);
+    }
+    let mut pieces: Vec<Piece> = Vec::new();
+    for (minute, rows) in minutes {
+        let start = minute.saturating_mul(schema::time::NANOS_PER_MINUTE);
+        let (min, max) = (start.max(stream.min.as_nanos()), start.saturating_add(schema::time::NANOS_PER_MINUTE - 1).min(stream.max.as_nanos()));
+        match pieces.last_mut().filter(|piece| piece.rows.end - piece.rows.start < PIECE_ROWS && piece.rows.end == rows.start) {
+            Some(piece) => (piece.rows.end, piece.max) = (rows.end, max),
+            None => pieces.push(Piece { labels: stream.labels.clone(), rows, min, max, overlaps: Vec::new() }),
+        }
+    }
+    for piece in &mut pieces {
+        piece.overlaps = overlaps.iter().filter(|(from, to)| *from <= piece.max && piece.min <= *to).copied().collect();
+    }
+    pieces
+}
+
+/// Leaves out rows that have at least `limit` rows of the same stream before them in the direction of the query. Only
+/// minutes that lie inside the range as a whole count, since rows of the others may lie outside.
+fn keep_first(minutes: &mut Vec<(i64, Range<u64>)>, range: &TimeRange, stop: &EarlyStop) {
+    let limit = u64::try_from(stop.limit).unwrap_or(u64::MAX);
+    let inside = |minute: i64| {
+        let start = minute.saturating_mul(schema::time::NANOS_PER_MINUTE);
+        range.covers_closed(Timestamp(start), Timestamp(start.saturating_add(schema::time::NANOS_PER_MINUTE - 1)))
+    };
+    let mut left = limit;
+    let mut keep = |minute: i64, rows: &mut Range<u64>| {
+        if left == 0 {
+            return false;
+        }
+        if inside(minute) {
+            let taken = left.min(rows.end - rows.start);
+            left -= taken;
+            match stop.direction {
+                Direction::Forward => rows.end = rows.start + taken,
+                Direction::Backward => rows.start = rows.end - taken,
+            }
+        }
+        true
+    };
+    if stop.direction == Direction::Backward {
+        minutes.reverse();
+    }
+    minutes.retain_mut(|(minute, rows)| keep(*minute, rows));
+    if stop.direction == Direction::Backward {
+        minutes.reverse();
+    }
+}
+
+/// For each stream that lies in several chunks: the disjoint closed intervals, inside `range`, that at least two of them cover.
+fn overlaps_of(snapshot: &Snapshot, range: &TimeRange) -> HashMap<LabelSet, Vec<(i64, i64)>> {
+    let mut spans: HashMap<LabelSet, Vec<(i64, i64)>> = HashMap::new();
+    for chunk in &snapshot.chunks {
+        let manifest = chunk.reader.manifest();
+        for stream in chunk.streams.iter().filter_map(|&index| manifest.streams.get(index)) {
+            let span = (stream.min.max(range.start).as_nanos(), stream.max.as_nanos().min(range.end.as_nanos().saturating_sub(1)));
+            spans.entry(stream.labels.clone()).or_default().push(span);
+        }
+    }
+    spans.retain(|_, spans| {
+        *spans = covered_twice(std::mem::take(spans));
+        !spans.is_empty()
+    });
+    spans
+}
+
+/// The parts of the line that at least two of `spans` cover, as disjoint ascending intervals. All intervals are closed.
+fn covered_twice(mut spans: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
+    spans.sort_unstable();
+    let mut out: Vec<(i64, i64)> = Vec::new();
+    let mut reach: Option<i64> = None;
+    for (from, to) in spans {
+        if let Some(reach) = reach.filter(|reach| from <= *reach) {
+            let to = to.min(reach);
+            match out.last_mut().filter(|last| from <= last.1) {
+                Some(last) => last.1 = last.1.max(to),
+                None => out.push((from, to)),
+            }
+        }
+        reach = Some(reach.map_or(to, |reach| reach.max(to)));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schema::MinuteCount;
+
+    const MINUTE: i64 = schema::time::NANOS_PER_MINUTE;
+
+    #[test]
+    fn what_two_chunks_share() {
+        assert_eq!(covered_twice(vec![(0, 10), (11, 20)]), []);
+        assert_eq!(covered_twice(vec![(0, 10), (10, 20)]), [(10, 10)]);
+        assert_eq!(covered_twice(vec![(5, 6), (0, 10), (7, 8)]), [(5, 6), (7, 8)]);
+        assert_eq!(covered_twice(vec![(0, 10), (2, 20), (4, 6), (15, 30)]), [(2, 10), (15, 20)]);
+    }
+
+    fn stream() -> StreamManifest {
+        let minutes = [(1, 10), (2, 20), (4, 5)].map(|(minute, rows)| MinuteCount { minute, rows, bytes: 0 }).to_vec();
+        StreamManifest { labels: LabelSet::default(), first_row: 100, rows: 35, min: Timestamp(MINUTE + 7), max: Timestamp(4 * MINUTE + 9), bytes: 0, minutes }
+    }
+
+    fn pieces(start: i64, end: i64, stop: Option<(Direction, usize)>) -> Vec<(Range<u64>, i64, i64)> {
+        let stop = stop.map(|(direction, limit)| EarlyStop { direction, limit, every_row_counts: true });
+        let range = TimeRange::new(Timestamp(start), Timestamp(end));
+        pieces_of(&stream(), &range, stop.as_ref(), &[]).into_iter().map(|piece| (piece.rows, piece.min, piece.max)).collect()
+    }
+
+    #[test]
+    fn minutes_bound_the_rows() {
+        assert_eq!(pieces(0, 10 * MINUTE, None), [(100..135, MINUTE + 7, 4 * MINUTE + 9)]);
+        assert_eq!(pieces(2 * MINUTE, 3 * MINUTE, None), [(110..130, 2 * MINUTE, 3 * MINUTE - 1)]);
+        assert_eq!(pieces(2 * MINUTE + 5, 4 * MINUTE + 1, None), [(110..135, 2 * MINUTE, 4 * MINUTE + 9)]);
+        assert_eq!(pieces(3 * MINUTE, 4 * MINUTE, None), []);
+    }
+
+    #[test]
+    fn a_limit_bounds_the_rows() {
+        assert_eq!(pieces(0, 10 * MINUTE, Some((Direction::Backward, 7))), [(128..135, 2 * MINUTE, 4 * MINUTE + 9)]);
+        assert_eq!(pieces(0, 10 * MINUTE, Some((Direction::Forward, 7))), [(100..107, MINUTE + 7, 2 * MINUTE - 1)]);
+        // The last minute lies across the end: its rows may be outside, so they do not count.
+        assert_eq!(pieces(0, 4 * MINUTE + 5, Some((Direction::Backward, 7))), [(123..135, 2 * MINUTE, 4 * MINUTE + 9)]);
+    }
+}
