@@ -1,0 +1,7 @@
+//! Snapshot in, better snapshot out: which chunks to merge, and into what.
+//! Owns: the plan. Merging, retention, deletes and garbage collection read it.
+//! Must not know: how a push is decoded, LogQL, HTTP. See DESIGN's commit protocol in ARCHITECTURE.md for what a merge may never do.
+
+pub mod plan;
+
+pub use plan::{ChunkSummary, CompactionJob, plan};
