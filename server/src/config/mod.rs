@@ -1,0 +1,302 @@
+//! The settings of `tarn serve`: read as written (`raw`), checked and typed here, once, at start.
+//! Owns: precedence (flag, environment, file, default), the defaults, and what a setting may be.
+//! Must not know: what the settings do.
+
+mod raw;
+mod show;
+mod units;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use schema::{IngestLimits, QueryLimits};
+
+use crate::args::ServeArgs;
+use crate::error::TarnError;
+use raw::{RawConfig, Scalar};
+
+pub(crate) use show::duration as format_duration;
+pub(crate) use units::{parse_duration, parse_size};
+
+/// Every setting, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Config {
+    pub(crate) listen: SocketAddr,
+    /// As [`store::object::ObjectClient::open`] reads it.
+    pub(crate) store: String,
+    pub(crate) role: Role,
+    /// Whether a request without a tenant is refused. Off: it belongs to the tenant `fake`.
+    pub(crate) auth_enabled: bool,
+    pub(crate) log: LogConfig,
+    pub(crate) ingest: IngestConfig,
+    pub(crate) query: QueryConfig,
+    pub(crate) ingest_limits: IngestLimits,
+    pub(crate) query_limits: QueryLimits,
+}
+
+/// What the process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    All,
+    Ingest,
+    Query,
+}
+
+impl Role {
+    pub(crate) fn ingests(self) -> bool {
+        matches!(self, Self::All | Self::Ingest)
+    }
+
+    pub(crate) fn queries(self) -> bool {
+        matches!(self, Self::All | Self::Query)
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Ingest => "ingest",
+            Self::Query => "query",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::All, Self::Ingest, Self::Query].into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogConfig {
+    /// A `tracing` filter such as `info,store=debug`.
+    pub(crate) filter: String,
+    pub(crate) format: LogFormat,
+}
+
+/// Shape of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl LogFormat {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Text, Self::Json].into_iter().find(|format| format.as_str() == text)
+    }
+}
+
+/// Group commit (DESIGN 3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IngestConfig {
+    /// Longest time a push waits for others to share its object.
+    pub(crate) flush_interval: Duration,
+    /// Line bytes of one tenant that are written without waiting further.
+    pub(crate) flush_bytes: usize,
+}
+
+/// What queries may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct QueryConfig {
+    /// Bytes of chunk footers and small chunks kept in memory.
+    pub(crate) cache_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3100),
+            store: "./tarn-data".to_owned(),
+            role: Role::All,
+            auth_enabled: false,
+            log: LogConfig { filter: "info".to_owned(), format: LogFormat::Text },
+            ingest: IngestConfig { flush_interval: Duration::from_millis(500), flush_bytes: 8 << 20 },
+            query: QueryConfig { cache_bytes: 128 << 20 },
+            ingest_limits: IngestLimits::default(),
+            query_limits: QueryLimits::default(),
+        }
+    }
+}
+
+const ADDRESS: &str = "an address such as 127.0.0.1:3100";
+const DURATION: &str = "a duration such as 500ms, 30s or 7d";
+const SIZE: &str = "a size such as 262144, 256KB or 8MB";
+const COUNT: &str = "a whole number";
+const ROLE: &str = "one of all, ingest and query (this version has no compactor)";
+const SWITCH: &str = "true or false";
+
+impl Config {
+    /// Reads the file that `args` name, the environment and the flags.
+    pub(crate) fn load(args: &ServeArgs) -> Result<Self, TarnError> {
+        let raw = match &args.config {
+            None => RawConfig::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|source| TarnError::ConfigRead { path: path.clone(), source })?;
+                toml::from_str(&text).map_err(|source| TarnError::ConfigSyntax { path: path.clone(), source: Box::new(source) })?
+            }
+        };
+        Self::resolve(args, raw, &|name| std::env::var(name).ok())
+    }
+
+    fn resolve(args: &ServeArgs, raw: RawConfig, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, TarnError> {
+        let d = Self::default();
+        let look = Lookup { env };
+        Ok(Self {
+            listen: look.listen(args, raw.listen.as_ref(), d.listen)?,
+            store: look.get("store", args.store.as_deref(), raw.store.as_ref(), d.store, non_empty, "a folder or a URL such as s3://bucket/prefix")?,
+            role: look.get("role", args.role.as_deref(), raw.role.as_ref(), d.role, Role::parse, ROLE)?,
+            auth_enabled: look.get("auth.enabled", None, raw.auth.enabled.as_ref(), d.auth_enabled, parse_bool, SWITCH)?,
+            log: look.log(&raw.log, d.log)?,
+            ingest: IngestConfig {
+                flush_interval: look.get(
+                    "ingest.flush_interval",
+                    None,
+                    raw.ingest.flush_interval.as_ref(),
+                    d.ingest.flush_interval,
+                    parse_duration,
+                    DURATION,
+                )?,
+                flush_bytes: look.get("ingest.flush_bytes", None, raw.ingest.flush_bytes.as_ref(), d.ingest.flush_bytes, parse_size, SIZE)?,
+            },
+            query: QueryConfig { cache_bytes: look.get("query.cache_bytes", None, raw.query.cache_bytes.as_ref(), d.query.cache_bytes, parse_size, SIZE)? },
+            ingest_limits: look.ingest_limits(&raw.limits, d.ingest_limits)?,
+            query_limits: look.query_limits(&raw.limits, d.query_limits)?,
+        })
+    }
+}
+
+impl LogConfig {
+    /// Logging of the other commands: warnings, or what the environment asks for.
+    pub(crate) fn for_commands() -> Result<Self, TarnError> {
+        let look = Lookup { env: &|name| std::env::var(name).ok() };
+        look.log(&raw::RawLog::default(), Self { filter: "warn".to_owned(), format: LogFormat::Text })
+    }
+}
+
+/// Finds a setting in the order of precedence.
+struct Lookup<'a> {
+    env: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Lookup<'_> {
+    /// The setting `key`, or `default` where nobody set it. `parse` answers `None` for what is not `expected`.
+    fn get<T>(
+        &self,
+        key: &str,
+        flag: Option<&str>,
+        raw: Option<&Scalar>,
+        default: T,
+        parse: impl Fn(&str) -> Option<T>,
+        expected: &'static str,
+    ) -> Result<T, TarnError> {
+        let variable = environment_name(key);
+        let (origin, value) = if let Some(value) = flag {
+            (format!("--{key}"), value.to_owned())
+        } else if let Some(value) = (self.env)(&variable).filter(|v| !v.is_empty()) {
+            (variable, value)
+        } else if let Some(value) = raw {
+            (format!("{key} in the configuration file"), value.to_string())
+        } else {
+            return Ok(default);
+        };
+        parse(value.trim()).ok_or(TarnError::Setting { origin, value, expected })
+    }
+
+    fn listen(&self, args: &ServeArgs, raw: Option<&Scalar>, default: SocketAddr) -> Result<SocketAddr, TarnError> {
+        let explicit = args.listen.is_some() || (self.env)("TARN_LISTEN").is_some_and(|v| !v.is_empty());
+        match (self.env)("PORT").filter(|v| !v.is_empty()) {
+            Some(port) if !explicit => {
+                let number =
+                    port.trim().parse().map_err(|_| TarnError::Setting { origin: "PORT".to_owned(), value: port, expected: "a port between 0 and 65535" })?;
+                Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), number))
+            }
+            _ => self.get("listen", args.listen.as_deref(), raw, default, parse_address, ADDRESS),
+        }
+    }
+
+    fn log(&self, raw: &raw::RawLog, default: LogConfig) -> Result<LogConfig, TarnError> {
+        let filter = |text: &str| tracing_subscriber::EnvFilter::builder().parse(text).ok().map(|_| text.to_owned());
+        Ok(LogConfig {
+            filter: self.get("log", None, raw.filter.as_ref(), default.filter, filter, "a log filter such as info or info,store=debug")?,
+            format: self.get("log.format", None, raw.format.as_ref(), default.format, LogFormat::parse, "text or json")?,
+        })
+    }
+
+    fn ingest_limits(&self, raw: &raw::RawLimits, d: IngestLimits) -> Result<IngestLimits, TarnError> {
+        let size = |key: &str, raw: &Option<Scalar>, default| self.get(key, None, raw.as_ref(), default, parse_size, SIZE);
+        let count = |key: &str, raw: &Option<Scalar>, default| self.get(key, None, raw.as_ref(), default, parse_count, COUNT);
+        let age = |key: &str, raw: &Option<Scalar>, default| self.get(key, None, raw.as_ref(), default, parse_off_or_duration, DURATION);
+        Ok(IngestLimits {
+            max_line_size: size("limits.max_line_size", &raw.max_line_size, d.max_line_size)?,
+            max_label_names_per_series: count("limits.max_label_names_per_series", &raw.max_label_names_per_series, d.max_label_names_per_series)?,
+            max_label_name_length: size("limits.max_label_name_length", &raw.max_label_name_length, d.max_label_name_length)?,
+            max_label_value_length: size("limits.max_label_value_length", &raw.max_label_value_length, d.max_label_value_length)?,
+            max_structured_metadata_size: size("limits.max_structured_metadata_size", &raw.max_structured_metadata_size, d.max_structured_metadata_size)?,
+            max_structured_metadata_entries_count: count(
+                "limits.max_structured_metadata_entries_count",
+                &raw.max_structured_metadata_entries_count,
+                d.max_structured_metadata_entries_count,
+            )?,
+            max_body_bytes: size("limits.max_body_bytes", &raw.max_body_bytes, d.max_body_bytes)?,
+            max_decompressed_bytes: size("limits.max_decompressed_bytes", &raw.max_decompressed_bytes, d.max_decompressed_bytes)?,
+            reject_old_samples_max_age: age("limits.reject_old_samples_max_age", &raw.reject_old_samples_max_age, d.reject_old_samples_max_age)?,
+            creation_grace_period: age("limits.creation_grace_period", &raw.creation_grace_period, d.creation_grace_period)?,
+            discover: self.get("limits.discover", None, raw.discover.as_ref(), d.discover, parse_bool, SWITCH)?,
+            ..d
+        })
+    }
+
+    fn query_limits(&self, raw: &raw::RawLimits, d: QueryLimits) -> Result<QueryLimits, TarnError> {
+        let size = |key: &str, raw: &Option<Scalar>, default| self.get(key, None, raw.as_ref(), default, parse_size, SIZE);
+        let count = |key: &str, raw: &Option<Scalar>, default| self.get(key, None, raw.as_ref(), default, parse_count, COUNT);
+        let length = |key: &str, raw: &Option<Scalar>, default| self.get(key, None, raw.as_ref(), default, parse_off_or_duration, DURATION);
+        Ok(QueryLimits {
+            max_entries_limit_per_query: count("limits.max_entries_limit_per_query", &raw.max_entries_limit_per_query, d.max_entries_limit_per_query)?,
+            max_query_series: count("limits.max_query_series", &raw.max_query_series, d.max_query_series)?,
+            max_query_length: length("limits.max_query_length", &raw.max_query_length, d.max_query_length)?,
+            max_query_range: length("limits.max_query_range", &raw.max_query_range, d.max_query_range)?,
+            query_timeout: self.get("limits.query_timeout", None, raw.query_timeout.as_ref(), d.query_timeout, parse_duration, DURATION)?,
+            max_query_memory_bytes: size("limits.max_query_memory_bytes", &raw.max_query_memory_bytes, d.max_query_memory_bytes)?,
+            ..d
+        })
+    }
+}
+
+/// `limits.max_line_size` is `TARN_LIMITS_MAX_LINE_SIZE`.
+fn environment_name(key: &str) -> String {
+    format!("TARN_{}", key.replace('.', "_").to_ascii_uppercase())
+}
+
+fn non_empty(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// A bare `:3100` listens on every interface, as in Go.
+fn parse_address(text: &str) -> Option<SocketAddr> {
+    if let Some(port) = text.strip_prefix(':') {
+        return Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port.parse().ok()?));
+    }
+    text.strip_prefix("localhost:").map_or_else(|| text.parse().ok(), |port| Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port.parse().ok()?)))
+}
+
+fn parse_bool(text: &str) -> Option<bool> {
+    text.parse().ok()
+}
+
+fn parse_count(text: &str) -> Option<usize> {
+    text.parse().ok()
+}
+
+/// `0` switches a limit off.
+fn parse_off_or_duration(text: &str) -> Option<Option<Duration>> {
+    parse_duration(text).map(|d| (!d.is_zero()).then_some(d))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! The configuration file as written. A key that is not listed here is an error that shows its line.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+/// A value of any simple kind; `256` and `"256"` mean the same, as they do in the environment.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Scalar {
+    Bool(bool),
+    Integer(i64),
+    Text(String),
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Integer(value) => write!(f, "{value}"),
+            Self::Text(value) => f.write_str(value),
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawConfig {
+    pub(super) listen: Option<Scalar>,
+    pub(super) store: Option<Scalar>,
+    pub(super) role: Option<Scalar>,
+    pub(super) auth: RawAuth,
+    pub(super) log: RawLog,
+    pub(super) ingest: RawIngest,
+    pub(super) query: RawQuery,
+    pub(super) limits: RawLimits,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAuth {
+    pub(super) enabled: Option<Scalar>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawLog {
+    pub(super) filter: Option<Scalar>,
+    pub(super) format: Option<Scalar>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawIngest {
+    pub(super) flush_interval: Option<Scalar>,
+    pub(super) flush_bytes: Option<Scalar>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawQuery {
+    pub(super) cache_bytes: Option<Scalar>,
+}
+
+/// Limits of pushes and queries, under Loki's names where Loki has them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawLimits {
+    pub(super) max_line_size: Option<Scalar>,
+    pub(super) max_label_names_per_series: Option<Scalar>,
+    pub(super) max_label_name_length: Option<Scalar>,
+    pub(super) max_label_value_length: Option<Scalar>,
+    pub(super) max_structured_metadata_size: Option<Scalar>,
+    pub(super) max_structured_metadata_entries_count: Option<Scalar>,
+    pub(super) max_body_bytes: Option<Scalar>,
+    pub(super) max_decompressed_bytes: Option<Scalar>,
+    pub(super) reject_old_samples_max_age: Option<Scalar>,
+    pub(super) creation_grace_period: Option<Scalar>,
+    pub(super) discover: Option<Scalar>,
+    pub(super) max_entries_limit_per_query: Option<Scalar>,
+    pub(super) max_query_series: Option<Scalar>,
+    pub(super) max_query_length: Option<Scalar>,
+    pub(super) max_query_range: Option<Scalar>,
+    pub(super) query_timeout: Option<Scalar>,
+    pub(super) max_query_memory_bytes: Option<Scalar>,
+}

@@ -1,0 +1,108 @@
+//! Why a command or the server gave up. The texts say which input was wrong and what to do about it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use http::StatusCode;
+
+/// A failed command.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TarnError {
+    /// The configuration file cannot be read.
+    #[error("cannot read the configuration file {}: check --config (or TARN_CONFIG)", path.display())]
+    ConfigRead {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The configuration file is not TOML of the documented form.
+    #[error("the configuration file {} is wrong:\n{source}", path.display())]
+    ConfigSyntax {
+        path: PathBuf,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A setting whose value cannot be used.
+    #[error("{origin}: '{value}' is not {expected}")]
+    Setting {
+        /// `--listen`, `TARN_LISTEN` or `listen in tarn.toml`.
+        origin: String,
+        value: String,
+        expected: &'static str,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose another address with --listen (or TARN_LISTEN)")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store cannot be used.
+    #[error("the store '{store}' cannot be used: {source}; check --store (or TARN_STORE), and for s3:// the AWS_* variables")]
+    Store {
+        store: String,
+        #[source]
+        source: Box<store::StoreError>,
+    },
+    /// A file or stream cannot be read or written.
+    #[error("cannot {what}: {source}")]
+    Io {
+        what: String,
+        #[source]
+        source: std::io::Error,
+    },
+    /// A command-line value that cannot be used.
+    #[error("{flag} '{value}' is not {expected}")]
+    Argument { flag: &'static str, value: String, expected: String },
+    /// The server did not answer.
+    #[error(
+        "no answer from {url}: is a server running there? Start one with 'tarn serve', name another with --url (or TARN_URL), or read a store directly with --store"
+    )]
+    Unreachable {
+        url: String,
+        #[source]
+        source: Box<reqwest::Error>,
+    },
+    /// The answer is an error.
+    #[error("{message}{}", status_note(*status))]
+    Refused {
+        status: StatusCode,
+        /// The body.
+        message: String,
+    },
+    /// A query that is not LogQL, with a caret below the place.
+    #[error("the query cannot be read:\n{rendered}")]
+    Query { rendered: String },
+    /// The answer is not what Loki's API prescribes.
+    #[error("{url} answered with something that is not a Loki answer ({what}): does the URL name a Loki or Tarn server?")]
+    Answer { url: String, what: String },
+    /// Paging cannot go on.
+    #[error(
+        "more than {limit} entries share the timestamp {timestamp}, which is more than one answer may hold: narrow the query, or raise max_entries_limit_per_query"
+    )]
+    Paging { limit: usize, timestamp: i64 },
+    /// Some lines are not stored.
+    #[error("{failed} of {total} lines were not stored: {reason}")]
+    Push { failed: u64, total: u64, reason: String },
+}
+
+/// What to try, for an error whose own text does not say it.
+fn status_note(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => " (name a tenant with --tenant or TARN_TENANT)",
+        StatusCode::NOT_FOUND => " (the server lacks this route: is it a Tarn server, and does its --role include it?)",
+        _ => "",
+    }
+}
+
+impl TarnError {
+    /// An I/O failure while doing `what`.
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        |source| Self::Io { what: what.into(), source }
+    }
+
+    /// Whether the reader of standard output went away, as `head` does: then the command is done.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+}

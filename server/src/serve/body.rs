@@ -1,0 +1,146 @@
+//! Reads a request body within a size, a time and a share of memory, so that neither a large nor a slow nor a numerous client
+//! can exhaust the process.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt as _;
+
+/// How long a whole body may take to arrive.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes of bodies that may be in memory at once, over all requests.
+const MAX_HELD_BYTES: usize = 256 << 20;
+/// What a declared length may reserve before a byte has arrived.
+const MAX_RESERVED_BYTES: usize = 4 << 20;
+
+/// Counts the bytes of bodies in memory.
+#[derive(Debug, Default)]
+pub(crate) struct BodyMemory {
+    held: AtomicUsize,
+}
+
+/// A body and its share of the memory, which is given back on drop.
+#[derive(Debug)]
+pub(crate) struct HeldBody<'a> {
+    pub(crate) bytes: Bytes,
+    _share: Share<'a>,
+}
+
+#[derive(Debug)]
+struct Share<'a> {
+    memory: &'a BodyMemory,
+    bytes: usize,
+}
+
+/// A body that was not read, with the text for the client.
+#[derive(Debug)]
+pub(crate) struct BodyRefusal {
+    pub(crate) status: StatusCode,
+    pub(crate) message: String,
+}
+
+impl BodyMemory {
+    /// Bytes held now.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Reads the body, at most `limit` bytes. A declared length beyond the limit is refused before a byte is read.
+    pub(crate) async fn read(&self, headers: &HeaderMap, body: Body, limit: usize) -> Result<HeldBody<'_>, BodyRefusal> {
+        let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+        let declared = declared.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+        if declared.is_some_and(|length| length > limit) {
+            return Err(too_large(limit));
+        }
+        match tokio::time::timeout(READ_TIMEOUT, self.collect(body, declared.unwrap_or(0), limit)).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let message = format!("the request body did not arrive within {} s", READ_TIMEOUT.as_secs());
+                Err(BodyRefusal { status: StatusCode::REQUEST_TIMEOUT, message })
+            }
+        }
+    }
+
+    async fn collect(&self, mut body: Body, declared: usize, limit: usize) -> Result<HeldBody<'_>, BodyRefusal> {
+        let mut share = Share { memory: self, bytes: 0 };
+        let mut whole = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| BodyRefusal { status: StatusCode::BAD_REQUEST, message: format!("the request body cannot be read: {error}") })?;
+            let Ok(data) = frame.into_data() else { continue };
+            share.grow(data.len())?;
+            if share.bytes > limit {
+                return Err(too_large(limit));
+            }
+            if whole.is_empty() {
+                whole.reserve(declared.min(MAX_RESERVED_BYTES).max(data.len()));
+            }
+            whole.extend_from_slice(&data);
+        }
+        Ok(HeldBody { bytes: whole.freeze(), _share: share })
+    }
+}
+
+impl Share<'_> {
+    fn grow(&mut self, bytes: usize) -> Result<(), BodyRefusal> {
+        let before = self.memory.held.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes += bytes;
+        if before.saturating_add(bytes) > MAX_HELD_BYTES {
+            let message = format!("request refused, retry it: request bodies of {MAX_HELD_BYTES} bytes are already in memory");
+            return Err(BodyRefusal { status: StatusCode::SERVICE_UNAVAILABLE, message });
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.memory.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+fn too_large(limit: usize) -> BodyRefusal {
+    let message = format!("request body too large: the limit is {limit} bytes; send smaller batches or raise limits.max_body_bytes");
+    BodyRefusal { status: StatusCode::PAYLOAD_TOO_LARGE, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+
+    fn chunks(sizes: &'static [usize]) -> Body {
+        Body::from_stream(stream::iter(sizes.iter().map(|size| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; *size])))))
+    }
+
+    #[tokio::test]
+    async fn a_body_holds_its_share_until_it_is_dropped() {
+        let memory = BodyMemory::default();
+        let body = memory.read(&HeaderMap::new(), chunks(&[3, 4, 0, 5]), 12).await.unwrap();
+        assert_eq!((body.bytes.len(), memory.held()), (12, 12));
+        drop(body);
+        assert_eq!(memory.held(), 0);
+    }
+
+    #[tokio::test]
+    async fn too_large_is_refused_while_reading_and_before() {
+        let memory = BodyMemory::default();
+        let refusal = memory.read(&HeaderMap::new(), chunks(&[8, 5]), 12).await.unwrap_err();
+        assert_eq!(refusal.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(refusal.message.starts_with("request body too large: "), "{}", refusal.message);
+        let headers = HeaderMap::from_iter([(header::CONTENT_LENGTH, http::HeaderValue::from_static("13"))]);
+        assert_eq!(memory.read(&headers, chunks(&[]), 12).await.unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(memory.held(), 0);
+    }
+
+    #[tokio::test]
+    async fn bodies_of_many_requests_share_a_bound() {
+        let memory = BodyMemory::default();
+        memory.held.store(MAX_HELD_BYTES - 5, Ordering::Relaxed);
+        assert_eq!(memory.read(&HeaderMap::new(), chunks(&[6]), 12).await.unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(memory.held(), MAX_HELD_BYTES - 5);
+    }
+}

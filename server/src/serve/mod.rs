@@ -1,0 +1,65 @@
+//! `tarn serve`: one process that listens, checks its store, answers, and stops without losing an acknowledged line.
+//! Owns: the order of start and stop. Must not know: what a request means.
+
+mod body;
+mod clean_path;
+mod connections;
+mod metrics;
+mod observe;
+mod ops;
+mod router;
+mod shutdown;
+mod state;
+mod tenant;
+
+use std::sync::Arc;
+
+use store::env::Env;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::error::TarnError;
+use crate::logging::LogControl;
+use crate::roles::Roles;
+use state::{App, Phase};
+
+pub(crate) use tenant::TENANT_HEADER;
+
+/// Serves until SIGTERM or SIGINT, or until the store turns out to be unusable.
+/// The socket listens before the store is checked; `/ready` tells the difference.
+pub(crate) async fn run(config: Config, log: LogControl) -> Result<(), TarnError> {
+    let listen = config.listen;
+    let listener = TcpListener::bind(listen).await.map_err(|source| TarnError::Listen { address: listen, source })?;
+    let address = listener.local_addr().map_err(TarnError::io("read the listening address"))?;
+    let env = Env::system();
+    let app = Arc::new(App::new(Roles::open(&config, &env)?, config, env, log));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, store = %app.config.redacted_store(), role = app.config.role.as_str(), "listening");
+
+    let (stop, stopped) = watch::channel(false);
+    let mut connections = tokio::spawn(connections::serve(listener, router::build(&app), Arc::clone(&app), stopped));
+    let outcome = tokio::select! {
+        outcome = check_store(&app) => outcome,
+        () = shutdown::signal() => Ok(()),
+    };
+    if outcome.is_ok() && app.phase() == Phase::Ready {
+        tokio::select! {
+            () = shutdown::signal() => {}
+            // The accept loop ends only when it is told to; if it ends otherwise, the process must not linger deaf.
+            _ = &mut connections => {}
+        }
+    }
+    app.set_phase(Phase::Stopping);
+    let _ = stop.send(true);
+    shutdown::drain(&app, connections).await;
+    outcome
+}
+
+/// Creates or checks the store's format and probes what the commit protocol relies on.
+async fn check_store(app: &App) -> Result<(), TarnError> {
+    let started = app.env.monotonic();
+    app.roles.check_store().await?;
+    app.set_phase(Phase::Ready);
+    tracing::info!(milliseconds = app.env.monotonic().saturating_sub(started).as_millis(), "ready");
+    Ok(())
+}

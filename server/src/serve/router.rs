@@ -1,0 +1,153 @@
+//! Which path goes where. A handler decodes HTTP, calls a role, and encodes its answer.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::{MethodRouter, any, get, post};
+use http::{HeaderValue, StatusCode, header};
+
+use crate::roles::{ReadRequest, RoleAnswer};
+use crate::serve::body::BodyRefusal;
+use crate::serve::observe::{Observed, observe};
+use crate::serve::state::App;
+use crate::serve::{ops, tenant};
+
+const PUSH_ROUTES: [&str; 2] = ["/loki/api/v1/push", "/api/prom/push"];
+
+/// Read routes that have a metric of their own.
+const READ_ROUTES: [&str; 20] = [
+    "/loki/api/v1/query",
+    "/loki/api/v1/query_range",
+    "/loki/api/v1/labels",
+    "/loki/api/v1/label",
+    "/loki/api/v1/label/{name}/values",
+    "/loki/api/v1/series",
+    "/loki/api/v1/index/stats",
+    "/loki/api/v1/index/volume",
+    "/loki/api/v1/index/volume_range",
+    "/loki/api/v1/index/shards",
+    "/loki/api/v1/detected_labels",
+    "/loki/api/v1/detected_fields",
+    "/loki/api/v1/detected_field/{name}/values",
+    "/loki/api/v1/patterns",
+    "/loki/api/v1/format_query",
+    "/api/prom/query",
+    "/api/prom/label",
+    "/api/prom/label/{name}/values",
+    "/api/prom/series",
+    "/tarn/api/v1/explain",
+];
+
+/// Below these the query role answers too, if only that a path is unknown.
+const READ_PREFIXES: [&str; 3] = ["/loki/api/v1/{*path}", "/api/prom/{*path}", "/tarn/api/v1/{*path}"];
+
+/// Largest form of a read request, as Go's `ParseForm` allows.
+const MAX_FORM_BYTES: usize = 10 << 20;
+
+/// The routes of the roles that this process has.
+pub(crate) fn build(app: &Arc<App>) -> Router {
+    let mut routes: Vec<(&'static str, MethodRouter<Arc<App>>)> = vec![
+        ("/ready", get(ops::ready)),
+        ("/metrics", get(ops::metrics)),
+        ("/config", get(ops::config)),
+        ("/config/tenant/v1/limits", get(ops::limits)),
+        ("/log_level", get(ops::log_level).post(ops::set_log_level)),
+        ("/services", get(ops::services)),
+        ("/loki/api/v1/status/buildinfo", get(ops::buildinfo)),
+    ];
+    if app.config.role.ingests() {
+        routes.extend(PUSH_ROUTES.map(|path| (path, post(push))));
+    }
+    if app.config.role.queries() {
+        routes.extend(READ_ROUTES.map(|path| (path, get(read).post(read))));
+        routes.extend(READ_PREFIXES.map(|path| (path, any(read))));
+        routes.push(("/loki/api/v1/drilldown-limits", get(ops::drilldown_limits)));
+        routes.push(("/prometheus/api/v1/rules", get(ops::no_rules)));
+        routes.push(("/prometheus/api/v1/alerts", get(ops::no_alerts)));
+    }
+    let observed = |route| from_fn_with_state(Observed { app: Arc::clone(app), route }, observe);
+    let router = routes.into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods.layer(observed(path))));
+    router.with_state(Arc::clone(app)).fallback_service(any(ops::not_found).layer(observed("other")))
+}
+
+/// `POST /loki/api/v1/push`. Errors end with a newline, as Go's `http.Error` writes them.
+async fn push(State(app): State<Arc<App>>, request: Request) -> Response {
+    if let Some(reason) = app.phase().refusal() {
+        return unavailable(reason);
+    }
+    let (head, incoming) = request.into_parts();
+    let tenant = match tenant::of_request(&head.headers, app.config.auth_enabled) {
+        Ok(tenant) => tenant,
+        Err(refusal) => return text(refusal.status, refusal.message + "\n"),
+    };
+    let body = match app.bodies.read(&head.headers, incoming, app.config.ingest_limits.max_body_bytes).await {
+        Ok(body) => body,
+        Err(refusal) => return refused(&refusal, "\n"),
+    };
+    respond(app.roles.push(head.uri.path(), &head.headers, body.bytes.clone(), tenant).await)
+}
+
+/// Every read route. Errors have no newline.
+async fn read(State(app): State<Arc<App>>, request: Request) -> Response {
+    if let Some(reason) = app.phase().refusal() {
+        return unavailable(reason);
+    }
+    let (head, incoming) = request.into_parts();
+    let tenant = match tenant::of_request(&head.headers, app.config.auth_enabled) {
+        Ok(tenant) => tenant,
+        // Formatting reads no tenant's data, so Loki asks for none.
+        Err(_) if head.uri.path() == "/loki/api/v1/format_query" => schema::TenantId::default_tenant(),
+        Err(refusal) => return text(refusal.status, refusal.message),
+    };
+    let form = match app.bodies.read(&head.headers, incoming, MAX_FORM_BYTES).await {
+        Ok(form) => form.bytes.clone(),
+        Err(refusal) => return refused(&refusal, ""),
+    };
+    let query = head.uri.query().unwrap_or_default().to_owned();
+    respond(app.roles.read(ReadRequest { method: head.method, path: head.uri.path().to_owned(), query, form, headers: head.headers, tenant }).await)
+}
+
+fn refused(refusal: &BodyRefusal, end: &str) -> Response {
+    let mut response = text(refusal.status, format!("{}{end}", refusal.message));
+    if refusal.status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+fn unavailable(reason: &str) -> Response {
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n"));
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// A role's answer as HTTP.
+fn respond(answer: RoleAnswer) -> Response {
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    if answer.status.is_client_error() || answer.status.is_server_error() {
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
+    response
+}
+
+/// A plain text answer, as Go's `http.Error` sends it.
+pub(crate) fn text(status: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// A JSON answer, with the newline that Loki's encoder writes.
+pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Response {
+    let mut response = text(status, format!("{value}\n"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
+    response
+}

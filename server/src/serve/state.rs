@@ -1,0 +1,60 @@
+//! What every handler sees.
+
+use parking_lot::RwLock;
+use schema::Timestamp;
+use store::env::Env;
+
+use crate::config::Config;
+use crate::logging::LogControl;
+use crate::roles::Roles;
+use crate::serve::body::BodyMemory;
+use crate::serve::metrics::Metrics;
+
+/// The running server.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) env: Env,
+    pub(crate) roles: Roles,
+    pub(crate) log: LogControl,
+    pub(crate) metrics: Metrics,
+    pub(crate) bodies: BodyMemory,
+    pub(crate) started: Timestamp,
+    phase: RwLock<Phase>,
+}
+
+/// Where in its life the server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The store is not checked yet.
+    Starting,
+    Ready,
+    /// Told to stop; what is in flight is still answered.
+    Stopping,
+}
+
+impl Phase {
+    /// Why a request that needs the store cannot be answered, if so.
+    pub(crate) fn refusal(self) -> Option<&'static str> {
+        match self {
+            Self::Starting => Some("not ready: the store is being checked"),
+            // A request that got in before the listener closed is still served.
+            Self::Ready | Self::Stopping => None,
+        }
+    }
+}
+
+impl App {
+    pub(crate) fn new(roles: Roles, config: Config, env: Env, log: LogControl) -> Self {
+        let started = env.now();
+        Self { config, env, roles, log, metrics: Metrics::default(), bodies: BodyMemory::default(), started, phase: RwLock::new(Phase::Starting) }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.read()
+    }
+
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        *self.phase.write() = phase;
+    }
+}

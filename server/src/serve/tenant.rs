@@ -1,0 +1,64 @@
+//! Whose request it is. Source: spec of `X-Scope-OrgID` in Loki (dskit `user` and `tenant`).
+
+use http::{HeaderMap, StatusCode};
+use schema::TenantId;
+
+/// The header that names the tenant.
+pub(crate) const TENANT_HEADER: &str = "x-scope-orgid";
+
+/// A request that belongs to nobody, with Loki's text.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TenantRefusal {
+    pub(crate) status: StatusCode,
+    pub(crate) message: String,
+}
+
+/// Reads the tenant of a request. `a|b` names two, which Loki allows only for queries, and only when told to.
+pub(crate) fn of_request(headers: &HeaderMap, auth_enabled: bool) -> Result<TenantId, TenantRefusal> {
+    let bad = |message: String| TenantRefusal { status: StatusCode::BAD_REQUEST, message };
+    let value = match headers.get(TENANT_HEADER) {
+        None => "",
+        Some(value) => std::str::from_utf8(value.as_bytes()).map_err(|_| bad("tenant ID is not UTF-8".to_owned()))?,
+    };
+    if value.is_empty() {
+        return match auth_enabled {
+            true => Err(TenantRefusal { status: StatusCode::UNAUTHORIZED, message: "no org id".to_owned() }),
+            false => Ok(TenantId::default_tenant()),
+        };
+    }
+    let mut ids = value.split('|');
+    let first = TenantId::parse(ids.next().unwrap_or_default()).map_err(|e| bad(e.to_string()))?;
+    for other in ids {
+        if TenantId::parse(other).map_err(|e| bad(e.to_string()))? != first {
+            return Err(bad("multiple org IDs present".to_owned()));
+        }
+    }
+    Ok(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(value: Option<&str>, auth: bool) -> Result<String, (u16, String)> {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = value {
+            headers.insert(TENANT_HEADER, value.parse().unwrap());
+        }
+        of_request(&headers, auth).map(|t| t.to_string()).map_err(|e| (e.status.as_u16(), e.message))
+    }
+
+    #[test]
+    fn tenants() {
+        assert_eq!(of(None, false), Ok("fake".to_owned()));
+        assert_eq!(of(Some(""), false), Ok("fake".to_owned()));
+        assert_eq!(of(Some("team-a"), false), Ok("team-a".to_owned()));
+        assert_eq!(of(Some("team-a"), true), Ok("team-a".to_owned()));
+        assert_eq!(of(Some("a|a"), true), Ok("a".to_owned()));
+        assert_eq!(of(None, true), Err((401, "no org id".to_owned())));
+        assert_eq!(of(Some("a|b"), true), Err((400, "multiple org IDs present".to_owned())));
+        assert_eq!(of(Some(".."), true), Err((400, "tenant ID is '.' or '..'".to_owned())));
+        assert_eq!(of(Some(&"x".repeat(151)), true), Err((400, "tenant ID is too long: max 150 characters".to_owned())));
+        assert_eq!(of(Some("a/b"), true), Err((400, "tenant ID 'a/b' contains unsupported character '/'".to_owned())));
+    }
+}

@@ -1,0 +1,121 @@
+//! HTTP itself: unknown paths, wrong methods, redirects, versions, cancellation, metrics.
+
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+
+use crate::support::{Server, THEN, client, json_push, raw};
+
+#[tokio::test]
+async fn unknown_paths_and_wrong_methods() {
+    let server = Server::start(&[]).await;
+    for path in ["/", "/nothing", "/loki/api/v1/nothing", "/loki", "/ready/x"] {
+        let response = server.get(path).await;
+        assert_eq!(response.status(), 404, "{path}");
+        assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8", "{path}");
+        assert_eq!(response.text().await.unwrap().trim_end(), "404 page not found", "{path}");
+    }
+    assert_eq!(server.get("/loki/api/v1/push").await.status(), 405);
+    for path in ["/ready", "/metrics", "/loki/api/v1/query_range"] {
+        assert_eq!(client().delete(server.at(path)).send().await.unwrap().status(), 405, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn unclean_paths_are_redirected_as_go_does() {
+    let server = Server::start(&[]).await;
+    for (path, location) in [
+        ("/loki/api/v1/label//values", "/loki/api/v1/label/values"),
+        ("/loki/api/v1/label//values?start=1", "/loki/api/v1/label/values?start=1"),
+        ("//ready", "/ready"),
+        ("/loki/./api/v1/labels", "/loki/api/v1/labels"),
+        ("/x/../ready", "/ready"),
+    ] {
+        let answer = raw(&server, format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 301 ") && answer.contains(&format!("location: {location}\r\n")), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn http2_with_prior_knowledge() {
+    let server = Server::start(&[]).await;
+    let http2 = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    let response = http2.get(server.at("/ready")).send().await.unwrap();
+    assert_eq!((response.version(), response.status().as_u16()), (reqwest::Version::HTTP_2, 200));
+    let push = http2.post(server.at("/loki/api/v1/push")).header("content-type", "application/json").body(json_push(&[("a", "b")], &[(THEN, "x")]));
+    assert_eq!(push.send().await.unwrap().status(), 204);
+    assert_eq!(server.stored_rows("fake"), 1);
+}
+
+#[tokio::test]
+async fn a_preface_that_arrives_in_pieces_is_waited_for() {
+    let server = Server::start(&[]).await;
+    let mut stream = tokio::net::TcpStream::connect(server.url.strip_prefix("http://").unwrap()).await.unwrap();
+    for piece in [&b"P"[..], b"U", b"T /ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"] {
+        stream.write_all(piece).await.unwrap();
+        stream.flush().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    let mut answer = String::new();
+    tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_method_and_status() {
+    let server = Server::start(&[]).await;
+    assert_eq!(server.push(json_push(&[("a", "b")], &[(THEN, "x")])).await.status(), 204);
+    assert_eq!(server.get("/nothing/1").await.status(), 404);
+    assert_eq!(server.get("/nothing/2").await.status(), 404);
+    assert_eq!(server.get("/loki/api/v1/push").await.status(), 405);
+    let response = server.get("/metrics").await;
+    assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let page = response.text().await.unwrap();
+    for line in [
+        r#"tarn_http_requests_total{route="/loki/api/v1/push",method="POST",status="204"} 1"#,
+        r#"tarn_http_requests_total{route="/loki/api/v1/push",method="GET",status="405"} 1"#,
+        r#"tarn_http_requests_total{route="other",method="GET",status="404"} 2"#,
+        r#"tarn_http_request_duration_seconds_count{route="/loki/api/v1/push"} 2"#,
+        "tarn_http_panics_total 0",
+        "tarn_http_requests_in_flight 1",
+        "tarn_http_body_bytes 0",
+        "tarn_ingest_lines_received_total 1",
+    ] {
+        assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
+    }
+    assert!(page.contains("tarn_object_store_requests_total{") && page.contains("process_resident_memory_bytes "), "{page}");
+    let mut families: Vec<&str> = page.lines().filter_map(|l| l.strip_prefix("# TYPE ")).collect();
+    let all = families.len();
+    families.sort_unstable();
+    families.dedup();
+    assert_eq!(families.len(), all, "a metric is described twice:\n{page}");
+}
+
+#[tokio::test]
+async fn a_query_ends_when_its_client_leaves() {
+    let server = Server::start(&[]).await;
+    // Enough lines that a regex without a literal needs seconds for them, and far less than it takes a test to fail.
+    let line = "abcdefghij ".repeat(20);
+    for batch in 0..20_i64 {
+        let lines: Vec<(i64, &str)> = (0..5000).map(|n| (THEN + (batch * 5000 + n) * 1000, line.as_str())).collect();
+        assert_eq!(server.push(json_push(&[("app", "big")], &lines)).await.status(), 204);
+    }
+    let slow = r#"sum(count_over_time({app="big"} |~ "(a.?b.?c.?d|b.?c.?d.?e){1,20}x" | regexp "(?P<x>(a|b|c|d|e)+.*(g|h|i)+.*j.*)$" | x != "" [1h]))"#;
+    let query = client().get(server.at("/loki/api/v1/query")).query(&[("query", slow), ("time", "1700000100")]).timeout(Duration::from_millis(50)).send();
+    assert!(query.await.is_err(), "the query is too fast for this test");
+    let clock = store::env::Env::system();
+    loop {
+        let page = server.get("/metrics").await.text().await.unwrap();
+        // This request itself is one.
+        if page.lines().any(|line| line == "tarn_http_requests_in_flight 1") {
+            break;
+        }
+        assert!(clock.monotonic() < Duration::from_secs(2), "the query still runs");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let seconds = |page: &str| page.lines().find_map(|line| line.strip_prefix("process_cpu_seconds_total ")?.parse::<f64>().ok()).unwrap();
+    let before = seconds(&server.get("/metrics").await.text().await.unwrap());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let after = seconds(&server.get("/metrics").await.text().await.unwrap());
+    assert!(after - before < 0.2, "{} s of CPU after the client left", after - before);
+}

@@ -1,0 +1,16 @@
+//! The real binary, started on a free port, spoken to as clients do.
+
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod config;
+#[cfg(test)]
+mod http;
+#[cfg(test)]
+mod push;
+#[cfg(test)]
+mod shutdown;
+#[cfg(test)]
+mod start;
+#[cfg(test)]
+mod support;
