@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use crate::day::Day;
 use crate::labels::LabelSet;
 use crate::tenant::TenantId;
 use crate::time::{TimeRange, Timestamp};
@@ -42,6 +43,21 @@ impl fmt::Debug for ChunkHash {
 /// The prefix under which a tenant's level-0 chunks lie; one LIST of it is the log of the tenant.
 pub fn level0_prefix(tenant: &TenantId) -> String {
     format!("t={tenant}/l0/")
+}
+
+/// The prefix of a tenant's day manifests and of its delete requests: one LIST of it says which of them are new.
+pub fn manifest_prefix(tenant: &TenantId) -> String {
+    format!("t={tenant}/m/")
+}
+
+/// The manifest of one day.
+pub fn day_manifest_key(tenant: &TenantId, day: Day) -> String {
+    format!("t={tenant}/m/{day}")
+}
+
+/// The delete requests of a tenant. Lies among the day manifests, so that one LIST shows whether it changed.
+pub fn deletes_key(tenant: &TenantId) -> String {
+    format!("t={tenant}/m/deletes")
 }
 
 /// The prefix of everything a tenant owns.
@@ -185,7 +201,8 @@ impl LabelBloom {
         self.words.is_empty() || probes(pair_hash(name, value), self.words.len()).all(|(word, mask)| self.words.get(word).is_some_and(|bits| bits & mask != 0))
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads what [`fmt::Display`] wrote.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         if text == "x" {
             return Some(Self::default());
         }

@@ -8,12 +8,16 @@ pub mod quote;
 pub mod labels;
 pub mod matcher;
 pub mod rows;
+pub mod day;
 pub mod key;
+pub mod level1;
 pub mod manifest;
 pub mod limits;
 
+pub use day::{ChunkEntry, CommitId, Consumed, Day, DayManifest, Replaced};
 pub use key::{ChunkHash, ChunkKey, LabelBloom};
 pub use labels::{LabelSet, StreamId};
+pub use level1::{Level1Key, Partition};
 pub use limits::{IngestLimits, QueryLimits};
 pub use manifest::{ChunkManifest, MinuteCount, StreamManifest};
 pub use matcher::{MatchOp, Matcher};

@@ -1,7 +1,7 @@
 //! The label manifest of one chunk: which streams it holds, in which rows, and how much of each per minute.
 //! Source: DESIGN 3 and 4; the encoding is RFC 0001.
 
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::HashSet;
 

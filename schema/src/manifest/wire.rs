@@ -88,7 +88,7 @@ impl<'a> StringTable<'a> {
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<ChunkManifest, ManifestError> {
-    let mut input = Input { bytes, at: 0 };
+    let mut input = Input::new(bytes);
     match input.byte()? {
         VERSION => decode_v1(&mut input),
         version => Err(ManifestError::Version { version }),
@@ -203,36 +203,40 @@ fn read_minutes(input: &mut Input<'_>, streams: &mut [StreamManifest], counts: &
     Ok(())
 }
 
-struct Input<'a> {
+pub(crate) struct Input<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Input<'a> {
-    fn left(&self) -> usize {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    pub(crate) fn left(&self) -> usize {
         self.bytes.len() - self.at
     }
 
-    fn invalid(&self, what: &'static str) -> ManifestError {
+    pub(crate) fn invalid(&self, what: &'static str) -> ManifestError {
         ManifestError::Invalid { what, offset: self.at }
     }
 
-    fn take(&mut self, length: usize) -> Result<&'a [u8], ManifestError> {
+    pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], ManifestError> {
         let end = self.at.checked_add(length).ok_or(ManifestError::Truncated)?;
         let taken = self.bytes.get(self.at..end).ok_or(ManifestError::Truncated)?;
         self.at = end;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], ManifestError> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], ManifestError> {
         self.take(N)?.try_into().map_err(|_| ManifestError::Truncated)
     }
 
-    fn byte(&mut self) -> Result<u8, ManifestError> {
+    pub(crate) fn byte(&mut self) -> Result<u8, ManifestError> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    fn varint(&mut self) -> Result<u64, ManifestError> {
+    pub(crate) fn varint(&mut self) -> Result<u64, ManifestError> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -249,9 +253,16 @@ impl<'a> Input<'a> {
     }
 
     /// A number of items that follow, each at least one byte long, or the length of what follows.
-    fn count(&mut self) -> Result<usize, ManifestError> {
+    pub(crate) fn count(&mut self) -> Result<usize, ManifestError> {
         let count = usize::try_from(self.varint()?).map_err(|_| ManifestError::Truncated)?;
         if count > self.left() { Err(ManifestError::Truncated) } else { Ok(count) }
+    }
+
+    /// As [`Self::count`], written one higher, so that 0 can say that there is nothing.
+    pub(crate) fn count_or_none(&mut self) -> Result<Option<usize>, ManifestError> {
+        let Some(count) = self.varint()?.checked_sub(1) else { return Ok(None) };
+        let count = usize::try_from(count).map_err(|_| ManifestError::Truncated)?;
+        if count > self.left() { Err(ManifestError::Truncated) } else { Ok(Some(count)) }
     }
 
     fn varints(&mut self, count: usize) -> Result<Vec<u64>, ManifestError> {
@@ -266,7 +277,7 @@ impl<'a> Input<'a> {
     }
 }
 
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value.to_le_bytes().first().copied().unwrap_or(0) | 0x80);
         value >>= 7;
@@ -275,14 +286,14 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Lengths of things in memory fit 64 bits.
-fn len64(length: usize) -> u64 {
+pub(crate) fn len64(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-fn zigzag(value: i64) -> u64 {
+pub(crate) fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 
-fn unzigzag(value: u64) -> i64 {
+pub(crate) fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
 }
