@@ -11,10 +11,14 @@ pub mod rows;
 pub mod day;
 pub mod key;
 pub mod level1;
+pub mod chunk_ref;
 pub mod manifest;
 pub mod limits;
+pub mod deletes;
 
+pub use chunk_ref::{ChunkName, ChunkRef};
 pub use day::{ChunkEntry, CommitId, Consumed, Day, DayManifest, Replaced};
+pub use deletes::{DeleteReceipt, DeleteRequest, DeleteRequests};
 pub use key::{ChunkHash, ChunkKey, LabelBloom};
 pub use labels::{LabelSet, StreamId};
 pub use level1::{Level1Key, Partition};

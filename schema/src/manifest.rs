@@ -37,10 +37,10 @@ pub enum ManifestError {
     },
 }
 
-/// Rows and line bytes of one stream in one minute.
+/// Rows and line bytes of one stream in one minute. A row on a whole minute counts to the minute that it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MinuteCount {
-    /// Minutes since the epoch ([`Timestamp::minute`]).
+    /// Which minute ([`Timestamp::minute_bucket`]).
     pub minute: i64,
     /// Rows in that minute.
     pub rows: u64,
@@ -141,7 +141,7 @@ impl StreamManifest {
         let (Some(first), Some(last)) = (self.minutes.first(), self.minutes.last()) else {
             return Err(invalid("a stream without minutes"));
         };
-        if self.min > self.max || first.minute != self.min.minute() || last.minute != self.max.minute() {
+        if self.min > self.max || first.minute != self.min.minute_bucket() || last.minute != self.max.minute_bucket() {
             return Err(invalid("minutes that do not span the stream's time range"));
         }
         if !self.minutes.is_sorted_by(|a, b| a.minute < b.minute) {

@@ -22,10 +22,19 @@ impl Timestamp {
         self.0
     }
 
-    /// The minute since the epoch that this instant lies in, rounded towards negative infinity.
-    pub const fn minute(self) -> i64 {
-        self.0.div_euclid(NANOS_PER_MINUTE)
+    /// The count bucket that this instant lies in. Bucket `k` holds the instants of `(k, k + 1]` minutes since the epoch: open on the left and
+    /// closed on the right, as the windows of LogQL metric queries are, so that a window between whole minutes is a union of buckets.
+    pub const fn minute_bucket(self) -> i64 {
+        let minute = self.0.div_euclid(NANOS_PER_MINUTE);
+        if self.0.rem_euclid(NANOS_PER_MINUTE) == 0 { minute - 1 } else { minute }
     }
+}
+
+/// First and last instant of a count bucket ([`Timestamp::minute_bucket`]), cut to what a [`Timestamp`] can say.
+pub const fn bucket_bounds(bucket: i64) -> (Timestamp, Timestamp) {
+    let before = bucket.saturating_mul(NANOS_PER_MINUTE);
+    let first = if before == i64::MIN { before } else { before.saturating_add(1) };
+    (Timestamp(first), Timestamp(bucket.saturating_add(1).saturating_mul(NANOS_PER_MINUTE)))
 }
 
 impl fmt::Display for Timestamp {
@@ -87,8 +96,20 @@ mod tests {
     }
 
     #[test]
-    fn minutes_round_down_before_the_epoch() {
-        assert_eq!(Timestamp(-1).minute(), -1);
-        assert_eq!(Timestamp(NANOS_PER_MINUTE).minute(), 1);
+    fn a_whole_minute_lies_in_the_bucket_that_it_ends() {
+        let buckets = [-NANOS_PER_MINUTE, 1 - NANOS_PER_MINUTE, -1, 0, 1, NANOS_PER_MINUTE, NANOS_PER_MINUTE + 1].map(|at| Timestamp(at).minute_bucket());
+        assert_eq!(buckets, [-2, -1, -1, -1, 0, 0, 1]);
+    }
+
+    #[test]
+    fn buckets_hold_what_lies_between_their_bounds() {
+        for at in [i64::MIN, i64::MIN + 1, -NANOS_PER_MINUTE, -1, 0, 1, NANOS_PER_MINUTE, 1_763_784_000_000_000_000, i64::MAX - 1, i64::MAX] {
+            let bucket = Timestamp(at).minute_bucket();
+            let (first, last) = bucket_bounds(bucket);
+            assert!(first <= Timestamp(at) && Timestamp(at) <= last, "{at}");
+            assert_eq!((first.minute_bucket(), last.minute_bucket()), (bucket, bucket), "{at}");
+            assert!(first == Timestamp::MIN || Timestamp(first.0 - 1).minute_bucket() == bucket - 1, "{at}");
+            assert!(last == Timestamp::MAX || Timestamp(last.0 + 1).minute_bucket() == bucket + 1, "{at}");
+        }
     }
 }

@@ -62,7 +62,7 @@ fn main() {
             chunk::commit(&client, &built).await.unwrap();
             let start = cpu_seconds();
             let wall = env.monotonic();
-            let reader = ChunkReader::open(&client, &built.key, built.bytes.len() as u64, &ChunkCache::new(0)).await.unwrap();
+            let reader = ChunkReader::open(&client, &built.reference(), &ChunkCache::new(0)).await.unwrap();
             println!("open: {:.2} ms", (env.monotonic() - wall).as_secs_f64() * 1e3);
             report("open", cpu_seconds() - start);
             let only = |timestamps, lines, metadata| ChunkColumns { timestamps, lines, metadata };

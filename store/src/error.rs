@@ -168,6 +168,11 @@ impl StoreError {
         Self::Argument { reason: reason.into() }
     }
 
+    /// Whether a write happened is not known, and asking again did not tell.
+    pub(crate) fn unclear(key: &str, attempts: u32) -> Self {
+        Self::Unavailable { op: "put", key: key.to_owned(), attempts, source: "the store did not say whether the object was written".into() }
+    }
+
     /// What a caller can decide by.
     pub fn kind(&self) -> ErrorKind {
         match self {

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod chunk;
+pub mod day;
+pub mod deletes;
 pub mod env;
 pub mod error;
 pub mod object;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use schema::{ChunkKey, LabelSet, TenantId, TimeRange, Timestamp};
+use schema::{ChunkName, ChunkRef, LabelSet, TenantId, TimeRange, Timestamp};
 
 use super::parts::{Numbered as _, count, decode_labels, decode_needed, encode_labels, encode_needed, size};
 use super::{text, wire};
@@ -61,12 +61,21 @@ impl Lists {
         if let Some(&place) = self.chunk_places.get(&unit.ordinal) {
             return Ok(place);
         }
-        let key = unit.chunk.key();
-        if self.tenant.get_or_insert_with(|| key.tenant.clone()) != &key.tenant {
+        let ChunkRef { name, size, footer, rows, min, max } = unit.chunk.chunk();
+        let tenant = name.tenant();
+        if self.tenant.get_or_insert_with(|| tenant.clone()) != tenant {
             return Err("it reads chunks of two tenants".to_owned());
         }
         let place = count(self.chunks.len())?;
-        self.chunks.push(wire::Chunk { name: key.to_string(), size_hint: unit.chunk.size_hint(), ordinal: unit.ordinal });
+        self.chunks.push(wire::Chunk {
+            name: name.to_string(),
+            size: *size,
+            ordinal: unit.ordinal,
+            footer: *footer,
+            rows: *rows,
+            min: min.as_nanos(),
+            max: max.as_nanos(),
+        });
         self.chunk_places.insert(unit.ordinal, place);
         Ok(place)
     }
@@ -129,13 +138,13 @@ fn decode_chunks(scan: &wire::Scan, context: &PlanContext) -> Result<Vec<Chunk>,
     }
     let tenant = TenantId::parse(&scan.tenant).map_err(|error| error.to_string())?;
     let decode = |chunk: &wire::Chunk| {
-        let key = ChunkKey::parse(&tenant, &chunk.name).map_err(|error| error.to_string())?;
+        let name = ChunkName::parse(&tenant, &chunk.name).map_err(|error| error.to_string())?;
         if chunk.ordinal >> ORDINAL_BITS != 0 {
             return Err(format!("chunk number {} is beyond what row positions can count", chunk.ordinal));
         }
-        let rows = key.rows;
-        let source = ChunkSource::Named { key: Arc::new(key), size_hint: chunk.size_hint, cache: context.cache.clone() };
-        Ok(Chunk { source, rows, ordinal: chunk.ordinal })
+        let wire::Chunk { size, footer, rows, min, max, ordinal, .. } = *chunk;
+        let chunk = ChunkRef { name, size, footer, rows, min: Timestamp(min), max: Timestamp(max) };
+        Ok(Chunk { source: ChunkSource::Named { chunk: Arc::new(chunk), cache: context.cache.clone() }, rows, ordinal })
     };
     scan.chunks.iter().map(decode).collect()
 }

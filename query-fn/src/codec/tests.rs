@@ -30,7 +30,7 @@ fn scan() -> wire::Scan {
         labels: Some(wire::NeededLabels { all: true, names: Vec::new() }),
         line: 3,
         tenant: "fake".to_owned(),
-        chunks: vec![wire::Chunk { name: name.to_owned(), size_hint: 0, ordinal: 0 }],
+        chunks: vec![wire::Chunk { name: name.to_owned(), ..wire::Chunk::default() }],
         streams: vec![wire::Labels { labels: vec![wire::Label { name: "app".to_owned(), value: "a".to_owned() }] }],
         partitions: vec![wire::Partition {
             units: vec![wire::Unit { chunk: 0, pieces: vec![wire::Piece { stream: 0, first_row: 0, rows: 3, min: 0, max: 9, overlaps: vec![1, 2] }] }],

@@ -85,11 +85,22 @@ pub(super) struct Chunk {
     /// Object name.
     #[prost(string, tag = "1")]
     pub(super) name: String,
+    /// Bytes of the object.
     #[prost(uint64, tag = "2")]
-    pub(super) size_hint: u64,
+    pub(super) size: u64,
     /// Place among the chunks of the query.
     #[prost(uint64, tag = "3")]
     pub(super) ordinal: u64,
+    /// Bytes at its end that hold the footer, where that is known.
+    #[prost(uint64, optional, tag = "4")]
+    pub(super) footer: Option<u64>,
+    #[prost(uint64, tag = "5")]
+    pub(super) rows: u64,
+    /// First and last instant of its rows.
+    #[prost(int64, tag = "6")]
+    pub(super) min: i64,
+    #[prost(int64, tag = "7")]
+    pub(super) max: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -2,42 +2,40 @@
 
 use std::sync::Arc;
 
-use schema::ChunkKey;
+use schema::ChunkRef;
 use store::StoreError;
 use store::chunk::{ChunkCache, ChunkReader};
 use store::object::ObjectClient;
+use store::snapshot::SnapshotChunk;
 
 /// A chunk as a planner has it, or as a process has it that was sent a plan. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) enum ChunkSource {
     /// Open.
     Open(ChunkReader),
-    /// Known by name, opened when it is read.
+    /// Opened when it is read.
     Named {
         /// The chunk.
-        key: Arc<ChunkKey>,
-        /// About how many bytes the object has: decides whether it is fetched whole, not what is read.
-        size_hint: u64,
+        chunk: Arc<ChunkRef>,
         /// Opened chunks of this process.
         cache: ChunkCache,
     },
 }
 
 impl ChunkSource {
-    /// Which chunk.
-    pub(crate) fn key(&self) -> &ChunkKey {
-        match self {
-            Self::Open(reader) => reader.key(),
-            Self::Named { key, .. } => key,
+    /// A chunk of a snapshot; one that need not be opened for pruning is opened through `cache`.
+    pub(crate) fn of(chunk: &SnapshotChunk, cache: &ChunkCache) -> Self {
+        match &chunk.reader {
+            Some(reader) => Self::Open(reader.clone()),
+            None => Self::Named { chunk: Arc::new(chunk.chunk.clone()), cache: cache.clone() },
         }
     }
 
-    /// About how many bytes the object has.
-    pub(crate) fn size_hint(&self) -> u64 {
+    /// Which chunk.
+    pub(crate) fn chunk(&self) -> &ChunkRef {
         match self {
-            // Compressed lines take less than this, and so in all but odd cases does the object.
-            Self::Open(reader) => reader.manifest().bytes(),
-            Self::Named { size_hint, .. } => *size_hint,
+            Self::Open(reader) => reader.chunk(),
+            Self::Named { chunk, .. } => chunk,
         }
     }
 
@@ -45,7 +43,7 @@ impl ChunkSource {
     pub(super) async fn open(&self, client: &ObjectClient) -> Result<ChunkReader, StoreError> {
         match self {
             Self::Open(reader) => Ok(reader.clone()),
-            Self::Named { key, size_hint, cache } => ChunkReader::open(client, key, *size_hint, cache).await,
+            Self::Named { chunk, cache } => ChunkReader::open(client, chunk, cache).await,
         }
     }
 }

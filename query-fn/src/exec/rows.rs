@@ -112,12 +112,9 @@ impl RowReader<'_> {
         for piece in unit.pieces.iter().skip(skipped).take_while(|piece| piece.rows.start < batch.end) {
             let mut rows = in_batch(piece.rows.start)..in_batch(piece.rows.end);
             let times = timestamps.get(rows.clone()).unwrap_or(&[]);
-            if piece.max > last {
-                rows.end = rows.start + times.partition_point(|&time| time <= last);
-            }
-            if piece.min < first {
-                rows.start += times.partition_point(|&time| time < first);
-            }
+            let (from, to) = (first.max(piece.min), last.min(piece.max));
+            rows.end = rows.start + times.partition_point(|&time| time <= to);
+            rows.start += times.partition_point(|&time| time < from);
             if rows.start < rows.end {
                 segments.push(Segment { piece, rows });
             }

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use schema::time::bucket_bounds;
 use schema::{LabelSet, StreamManifest, TimeRange, Timestamp};
+use store::chunk::ChunkCache;
 use store::snapshot::Snapshot;
 
 use super::chunk_source::ChunkSource;
@@ -33,9 +35,9 @@ pub(crate) struct Piece {
     pub(crate) labels: LabelSet,
     /// Rows of the chunk.
     pub(crate) rows: Range<u64>,
-    /// No row is earlier.
+    /// Rows that are earlier do not count.
     pub(crate) min: i64,
-    /// No row is later.
+    /// Rows that are later do not count.
     pub(crate) max: i64,
     /// Closed time intervals in which another chunk may hold copies of these rows.
     pub(crate) overlaps: Vec<(i64, i64)>,
@@ -59,18 +61,17 @@ impl Unit {
     }
 }
 
-/// The work of a scan: what of `snapshot` may hold rows of `range`, in the order in which it should be read.
-pub(crate) fn units_of(snapshot: &Snapshot, range: &TimeRange, stop: Option<&EarlyStop>) -> Vec<Unit> {
-    let overlaps = overlaps_of(snapshot, range);
+/// The work of a scan: what of `snapshot` may hold rows of its range, in the order in which it should be read.
+pub(crate) fn units_of(snapshot: &Snapshot, cache: &ChunkCache, stop: Option<&EarlyStop>) -> Vec<Unit> {
+    let overlaps = overlaps_of(snapshot);
     let mut units = Vec::new();
     for (ordinal, chunk) in (0u64..).zip(&snapshot.chunks) {
-        let manifest = chunk.reader.manifest();
         let mut pieces = Vec::new();
-        for stream in chunk.streams.iter().filter_map(|&index| manifest.streams.get(index)) {
+        for stream in chunk.streams.iter().filter_map(|&index| chunk.manifest().streams.get(index)) {
             let shared = overlaps.get(&stream.labels).map_or(&[][..], Vec::as_slice);
-            pieces.extend(pieces_of(stream, range, stop, shared));
+            pieces.extend(chunk.ranges.iter().flat_map(|range| pieces_of(stream, range, stop, shared)));
         }
-        let mut unit = Unit { chunk: ChunkSource::Open(chunk.reader.clone()), ordinal, pieces: Vec::new() };
+        let mut unit = Unit { chunk: ChunkSource::of(chunk, cache), ordinal, pieces: Vec::new() };
         for piece in pieces {
             if unit.rows() >= UNIT_ROWS {
                 let next = Unit { pieces: Vec::new(), ..unit.clone() };
@@ -106,7 +107,7 @@ pub(crate) fn partition(units: Vec<Unit>, partitions: usize) -> Vec<Vec<Unit>> {
 /// Rows of a stream that may lie in `range`, and under a limit that every row counts towards, at most as many as the limit
 /// asks for beyond those that may lie outside. Minute counts say where minutes begin.
 fn pieces_of(stream: &StreamManifest, range: &TimeRange, stop: Option<&EarlyStop>, overlaps: &[(i64, i64)]) -> Vec<Piece> {
-    let (first, last) = (range.start.minute(), Timestamp(range.end.as_nanos().saturating_sub(1)).minute());
+    let (first, last) = (range.start.minute_bucket(), Timestamp(range.end.as_nanos().saturating_sub(1)).minute_bucket());
     let mut minutes = Vec::new();
     let mut row = stream.first_row;
     for count in &stream.minutes {
@@ -121,8 +122,9 @@ fn pieces_of(stream: &StreamManifest, range: &TimeRange, stop: Option<&EarlyStop
     }
     let mut pieces: Vec<Piece> = Vec::new();
     for (minute, rows) in minutes {
-        let start = minute.saturating_mul(schema::time::NANOS_PER_MINUTE);
-        let (min, max) = (start.max(stream.min.as_nanos()), start.saturating_add(schema::time::NANOS_PER_MINUTE - 1).min(stream.max.as_nanos()));
+        let (first, last) = bucket_bounds(minute);
+        let min = first.max(stream.min).max(range.start).as_nanos();
+        let max = last.min(stream.max).as_nanos().min(range.end.as_nanos().saturating_sub(1));
         match pieces.last_mut().filter(|piece| piece.rows.end - piece.rows.start < PIECE_ROWS && piece.rows.end == rows.start) {
             Some(piece) => (piece.rows.end, piece.max) = (rows.end, max),
             None => pieces.push(Piece { labels: stream.labels.clone(), rows, min, max, overlaps: Vec::new() }),
@@ -139,8 +141,8 @@ fn pieces_of(stream: &StreamManifest, range: &TimeRange, stop: Option<&EarlyStop
 fn keep_first(minutes: &mut Vec<(i64, Range<u64>)>, range: &TimeRange, stop: &EarlyStop) {
     let limit = u64::try_from(stop.limit).unwrap_or(u64::MAX);
     let inside = |minute: i64| {
-        let start = minute.saturating_mul(schema::time::NANOS_PER_MINUTE);
-        range.covers_closed(Timestamp(start), Timestamp(start.saturating_add(schema::time::NANOS_PER_MINUTE - 1)))
+        let (first, last) = bucket_bounds(minute);
+        range.covers_closed(first, last)
     };
     let mut left = limit;
     let mut keep = |minute: i64, rows: &mut Range<u64>| {
@@ -166,14 +168,15 @@ fn keep_first(minutes: &mut Vec<(i64, Range<u64>)>, range: &TimeRange, stop: &Ea
     }
 }
 
-/// For each stream that lies in several chunks: the disjoint closed intervals, inside `range`, that at least two of them cover.
-fn overlaps_of(snapshot: &Snapshot, range: &TimeRange) -> HashMap<LabelSet, Vec<(i64, i64)>> {
+/// For each stream that lies in several chunks: the disjoint closed intervals that at least two of them cover.
+fn overlaps_of(snapshot: &Snapshot) -> HashMap<LabelSet, Vec<(i64, i64)>> {
     let mut spans: HashMap<LabelSet, Vec<(i64, i64)>> = HashMap::new();
     for chunk in &snapshot.chunks {
-        let manifest = chunk.reader.manifest();
-        for stream in chunk.streams.iter().filter_map(|&index| manifest.streams.get(index)) {
-            let span = (stream.min.max(range.start).as_nanos(), stream.max.as_nanos().min(range.end.as_nanos().saturating_sub(1)));
-            spans.entry(stream.labels.clone()).or_default().push(span);
+        for stream in chunk.streams.iter().filter_map(|&index| chunk.manifest().streams.get(index)) {
+            for range in chunk.ranges.iter().filter(|range| range.overlaps_closed(stream.min, stream.max)) {
+                let span = (stream.min.max(range.start).as_nanos(), stream.max.as_nanos().min(range.end.as_nanos().saturating_sub(1)));
+                spans.entry(stream.labels.clone()).or_default().push(span);
+            }
         }
     }
     spans.retain(|_, spans| {
@@ -230,16 +233,19 @@ mod tests {
     #[test]
     fn minutes_bound_the_rows() {
         assert_eq!(pieces(0, 10 * MINUTE, None), [(100..135, MINUTE + 7, 4 * MINUTE + 9)]);
-        assert_eq!(pieces(2 * MINUTE, 3 * MINUTE, None), [(110..130, 2 * MINUTE, 3 * MINUTE - 1)]);
-        assert_eq!(pieces(2 * MINUTE + 5, 4 * MINUTE + 1, None), [(110..135, 2 * MINUTE, 4 * MINUTE + 9)]);
-        assert_eq!(pieces(3 * MINUTE, 4 * MINUTE, None), []);
+        assert_eq!(pieces(2 * MINUTE + 1, 3 * MINUTE + 1, None), [(110..130, 2 * MINUTE + 1, 3 * MINUTE)]);
+        assert_eq!(pieces(2 * MINUTE + 5, 4 * MINUTE + 2, None), [(110..135, 2 * MINUTE + 1, 4 * MINUTE + 9)]);
+        assert_eq!(pieces(3 * MINUTE + 1, 4 * MINUTE + 1, None), []);
+        // A row on the whole minute lies in the bucket that it ends.
+        assert_eq!(pieces(2 * MINUTE, 2 * MINUTE + 1, None), [(100..110, MINUTE + 7, 2 * MINUTE)]);
+        assert_eq!(pieces(2 * MINUTE, 3 * MINUTE, None), [(100..130, MINUTE + 7, 3 * MINUTE)]);
     }
 
     #[test]
     fn a_limit_bounds_the_rows() {
-        assert_eq!(pieces(0, 10 * MINUTE, Some((Direction::Backward, 7))), [(128..135, 2 * MINUTE, 4 * MINUTE + 9)]);
-        assert_eq!(pieces(0, 10 * MINUTE, Some((Direction::Forward, 7))), [(100..107, MINUTE + 7, 2 * MINUTE - 1)]);
+        assert_eq!(pieces(0, 10 * MINUTE, Some((Direction::Backward, 7))), [(128..135, 2 * MINUTE + 1, 4 * MINUTE + 9)]);
+        assert_eq!(pieces(0, 10 * MINUTE, Some((Direction::Forward, 7))), [(100..107, MINUTE + 7, 2 * MINUTE)]);
         // The last minute lies across the end: its rows may be outside, so they do not count.
-        assert_eq!(pieces(0, 4 * MINUTE + 5, Some((Direction::Backward, 7))), [(123..135, 2 * MINUTE, 4 * MINUTE + 9)]);
+        assert_eq!(pieces(0, 4 * MINUTE + 5, Some((Direction::Backward, 7))), [(123..135, 2 * MINUTE + 1, 4 * MINUTE + 9)]);
     }
 }

@@ -1,6 +1,6 @@
 //! Rows and bytes of a stream inside a time range, estimated from its counts per minute.
 
-use schema::time::NANOS_PER_MINUTE;
+use schema::time::bucket_bounds;
 use schema::{StreamManifest, TimeRange, Timestamp};
 
 /// Rows and line bytes.
@@ -10,32 +10,37 @@ pub(crate) struct Amount {
     pub(crate) bytes: u64,
 }
 
-/// How much of `stream` lies in `range`. Exact where the range holds the whole stream or cuts it between minutes; a minute that
-/// is cut counts in proportion to its part inside, rounded up.
+/// How much of `stream` lies in `range`. Exact where the range holds the whole stream; a minute that is cut counts in proportion to its
+/// part inside, rounded up. A cut at a whole minute is taken to lie just after it, where the buckets meet, so that ranges of whole
+/// minutes are sums of buckets.
 pub(crate) fn amount_in(stream: &StreamManifest, range: &TimeRange) -> Amount {
     if range.covers_closed(stream.min, stream.max) {
         return Amount { rows: stream.rows, bytes: stream.bytes };
     }
     let mut sum = Amount::default();
     for count in &stream.minutes {
-        let from = count.minute.saturating_mul(NANOS_PER_MINUTE);
-        let minute = TimeRange::new(Timestamp(from), Timestamp(from.saturating_add(NANOS_PER_MINUTE)));
-        let inside = overlap(&minute, range);
-        sum.rows += proportion(count.rows, inside);
-        sum.bytes += proportion(count.bytes, inside);
+        let (first, last) = bucket_bounds(count.minute);
+        let (first, last) = (first.max(stream.min), last.min(stream.max));
+        let inside = inside(first, last, range);
+        let width = nanos(first.0.saturating_sub(1), last.0);
+        sum.rows += proportion(count.rows, inside, width);
+        sum.bytes += proportion(count.bytes, inside, width);
     }
     sum
 }
 
-/// Nanoseconds that the two have in common.
-fn overlap(a: &TimeRange, b: &TimeRange) -> u64 {
-    let (start, end) = (a.start.max(b.start), a.end.min(b.end));
-    u64::try_from(end.0.saturating_sub(start.0)).unwrap_or(0)
+/// Nanoseconds of `[first, last]` in `range`; of an interval that the range's start cuts, without the instant of the cut.
+fn inside(first: Timestamp, last: Timestamp, range: &TimeRange) -> u64 {
+    let from = if range.start <= first { first.0.saturating_sub(1) } else { range.start.0 };
+    nanos(from, last.0.min(range.end.0.saturating_sub(1)))
 }
 
-fn proportion(count: u64, inside: u64) -> u64 {
-    let minute = u128::from(NANOS_PER_MINUTE.unsigned_abs());
-    u64::try_from((u128::from(count) * u128::from(inside)).div_ceil(minute)).unwrap_or(u64::MAX)
+fn nanos(from: i64, to: i64) -> u64 {
+    u64::try_from(to.saturating_sub(from)).unwrap_or(0)
+}
+
+fn proportion(count: u64, inside: u64, width: u64) -> u64 {
+    u64::try_from((u128::from(count) * u128::from(inside)).div_ceil(u128::from(width.max(1)))).unwrap_or(u64::MAX)
 }
 
 /// Cuts `range` at the multiples of `step` nanoseconds; `step` is positive. Each piece ends a millisecond before the next
@@ -55,6 +60,7 @@ pub(crate) fn pieces(range: &TimeRange, step: i64) -> Vec<(TimeRange, i64)> {
 
 #[cfg(test)]
 mod tests {
+    use schema::time::NANOS_PER_MINUTE;
     use schema::{LabelSet, MinuteCount};
 
     use super::*;
@@ -68,8 +74,8 @@ mod tests {
             labels: LabelSet::parse(r#"{app="x"}"#).unwrap(),
             first_row: 0,
             rows: 30,
-            min: minutes(1),
-            max: Timestamp(minutes(4).0 - 1),
+            min: Timestamp(minutes(1).0 + 1),
+            max: minutes(4),
             bytes: 3000,
             minutes: (1..4).map(|minute| MinuteCount { minute, rows: 10, bytes: 1000 }).collect(),
         }
@@ -83,6 +89,17 @@ mod tests {
         assert_eq!(amount(Timestamp(minutes(2).0 + NANOS_PER_MINUTE / 4), minutes(9)), Amount { rows: 18, bytes: 1750 });
         assert_eq!(amount(minutes(5), minutes(9)), Amount::default());
         assert_eq!(amount(minutes(3), minutes(2)), Amount::default());
+        let parts = [(1, 2), (2, 3), (3, 4), (4, 5)].map(|(from, to)| amount(minutes(from), minutes(to)).rows);
+        assert_eq!(parts, [10, 10, 10, 0]);
+    }
+
+    #[test]
+    fn rows_at_one_instant_are_inside_or_outside() {
+        let minutes_of = vec![MinuteCount { minute: 0, rows: 3, bytes: 9 }, MinuteCount { minute: 4, rows: 2, bytes: 4 }];
+        let stream = StreamManifest { rows: 5, bytes: 13, min: minutes(1), max: minutes(5), minutes: minutes_of, ..stream() };
+        let amount = |start: i64, end: i64| amount_in(&stream, &TimeRange::new(Timestamp(start), Timestamp(end))).rows;
+        let at = minutes(1).0;
+        assert_eq!((amount(0, at), amount(at, at + 1), amount(0, at + 1), amount(at + 1, 2 * at)), (0, 3, 3, 0));
     }
 
     #[test]

@@ -29,8 +29,9 @@ pub(crate) struct Scope<'a> {
 /// `range` moved out to whole minutes and never empty: label lookups ask what there is around a time, often with
 /// `start == end`, and with nanoseconds that a client has rounded.
 pub(crate) fn widen(range: TimeRange) -> TimeRange {
-    let start = range.start.minute().saturating_mul(NANOS_PER_MINUTE);
-    let end = range.end.minute().saturating_add(1).saturating_mul(NANOS_PER_MINUTE);
+    let minute = |at: Timestamp| at.as_nanos().div_euclid(NANOS_PER_MINUTE);
+    let start = minute(range.start).saturating_mul(NANOS_PER_MINUTE);
+    let end = minute(range.end).saturating_add(1).saturating_mul(NANOS_PER_MINUTE);
     TimeRange::new(Timestamp(start), Timestamp(end))
 }
 
@@ -40,7 +41,7 @@ impl Scope<'_> {
         let snapshot = Snapshot::load(self.client, self.tenant, &self.range, matchers, self.cache).await?;
         let mut out = T::default();
         for chunk in &snapshot.chunks {
-            let streams = &chunk.reader.manifest().streams;
+            let streams = &chunk.manifest().streams;
             for stream in chunk.streams.iter().filter_map(|&index| streams.get(index)) {
                 fold(&mut out, stream);
             }

@@ -138,7 +138,7 @@ impl NodePlanner {
         let context = &self.context;
         let snapshot = Snapshot::load(&context.client, &scan.tenant, &scan.range, &scan.matchers, &context.cache).await?;
         context.pruned.lock().push(snapshot.pruned);
-        let units = partition(units_of(&snapshot, &scan.range, scan.stop.as_ref()), context.partitions);
+        let units = partition(units_of(&snapshot, &context.cache, scan.stop.as_ref()), context.partitions);
         let spec = ScanSpec {
             range: scan.range,
             filters: scan.filters.clone(),

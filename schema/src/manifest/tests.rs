@@ -1,4 +1,5 @@
 use super::*;
+use crate::time::NANOS_PER_MINUTE;
 use proptest::prelude::*;
 
 /// `chunk-manifest-v1.bin` was written once by format version 1 and must be readable for ever. It is the encoding of [`fixture`].
@@ -9,7 +10,7 @@ fn minute(minute: i64, rows: u64, bytes: u64) -> MinuteCount {
 }
 
 fn fixture() -> ChunkManifest {
-    const T: i64 = 1_763_784_000_000_000_000; // 2025-11-22T04:00:00Z, minute 29396400
+    const T: i64 = 1_763_784_000_000_000_000; // 2025-11-22T04:00:00Z, the last instant of bucket 29396399
     let stream = |labels: &str, first_row, rows, min, max, bytes, minutes| StreamManifest {
         labels: LabelSet::parse(labels).unwrap(),
         first_row,
@@ -21,7 +22,7 @@ fn fixture() -> ChunkManifest {
     };
     ChunkManifest {
         streams: vec![
-            stream(r#"{pod="api-1", service_name="api"}"#, 0, 3, T, T + 59_999_999_999, 300, vec![minute(29_396_400, 3, 300)]),
+            stream(r#"{pod="api-1", service_name="api"}"#, 0, 3, T, T + 59_999_999_999, 300, vec![minute(29_396_399, 1, 100), minute(29_396_400, 2, 200)]),
             stream(
                 r#"{pod="api-2", service_name="api"}"#,
                 3,
@@ -29,7 +30,7 @@ fn fixture() -> ChunkManifest {
                 T + 1,
                 T + 600_000_000_000,
                 1234,
-                vec![minute(29_396_400, 4, 0), minute(29_396_403, 5, 1000), minute(29_396_410, 1, 234)],
+                vec![minute(29_396_400, 4, 0), minute(29_396_403, 5, 1000), minute(29_396_409, 1, 234)],
             ),
             stream(r#"{service_name="ünïcode \"x\""}"#, 13, 1, -1, -1, 0, vec![minute(-1, 1, 0)]),
         ],
@@ -68,13 +69,14 @@ fn a_huge_count_in_few_bytes_allocates_nothing() {
 #[test]
 fn a_manifest_that_contradicts_itself_is_refused() {
     type Breakage = (&'static str, fn(&mut ChunkManifest));
-    let broken: [Breakage; 8] = [
+    let broken: [Breakage; 9] = [
         ("gap between streams", |m| m.streams[1].first_row += 1),
         ("no rows", |m| m.streams[2].rows = 0),
         ("time order", |m| m.streams[0].max = Timestamp(0)),
         ("row counts", |m| m.streams[1].minutes[0].rows += 1),
         ("byte counts", |m| m.streams[1].bytes -= 1),
-        ("minute order", |m| m.streams[1].minutes[1].minute = 29_396_410),
+        ("minute order", |m| m.streams[1].minutes[1].minute = 29_396_409),
+        ("a row on a whole minute that counts to the minute after", |m| m.streams[0].minutes[0].minute = 29_396_400),
         ("an empty minute", |m| m.streams[1].minutes[0].rows = 0),
         ("a stream twice", |m| m.streams[1].labels = m.streams[0].labels.clone()),
     ];
@@ -87,7 +89,10 @@ fn a_manifest_that_contradicts_itself_is_refused() {
 }
 
 fn arbitrary_manifest() -> impl Strategy<Value = ChunkManifest> {
-    let rows = proptest::collection::vec((prop_oneof![any::<i64>(), 0i64..400_000_000_000], 0u64..1000), 1..20);
+    let rows = proptest::collection::vec(
+        (prop_oneof![any::<i64>(), 0i64..400_000_000_000, (-3i64..7).prop_map(|minute| minute * NANOS_PER_MINUTE)], 0u64..1000),
+        1..20,
+    );
     let labels = proptest::collection::btree_map("[a-c]{1,2}", "\\PC{1,4}", 0..4);
     let streams = proptest::collection::vec((labels, rows), 0..8);
     (streams, proptest::collection::vec(any::<[u8; 16]>(), 0..4)).prop_map(|(streams, pushes)| {
@@ -100,7 +105,7 @@ fn arbitrary_manifest() -> impl Strategy<Value = ChunkManifest> {
             rows.sort_unstable();
             let mut minutes: Vec<MinuteCount> = Vec::new();
             for (t, bytes) in &rows {
-                let at = Timestamp(*t).minute();
+                let at = Timestamp(*t).minute_bucket();
                 match minutes.last_mut().filter(|m| m.minute == at) {
                     Some(m) => (m.rows, m.bytes) = (m.rows + 1, m.bytes + bytes),
                     None => minutes.push(minute(at, 1, *bytes)),
@@ -191,7 +196,7 @@ fn typical(streams: usize, minutes: usize) -> ChunkManifest {
             labels: LabelSet::from_pairs(pairs).unwrap(),
             first_row,
             rows: counts.iter().map(|m| m.rows).sum(),
-            min: Timestamp(base + i64::try_from(next() % 30_000_000_000).unwrap()),
+            min: Timestamp(base + 1 + i64::try_from(next() % 30_000_000_000).unwrap()),
             max: Timestamp(base + i64::try_from(minutes - 1).unwrap() * step + 30_000_000_000 + i64::try_from(next() % 29_000_000_000).unwrap()),
             bytes: counts.iter().map(|m| m.bytes).sum(),
             minutes: counts,

@@ -188,7 +188,7 @@ fn read_minutes(input: &mut Input<'_>, streams: &mut [StreamManifest], counts: &
         if *count == 0 {
             return Err(input.invalid("a stream without minutes"));
         }
-        let (mut minute, mut rows_left, mut bytes_left) = (stream.min.minute(), stream.rows, stream.bytes);
+        let (mut minute, mut rows_left, mut bytes_left) = (stream.min.minute_bucket(), stream.rows, stream.bytes);
         let mut minutes = Vec::with_capacity(*count);
         for ((gap, rows), bytes) in stored.by_ref().take(count - 1) {
             minutes.push(MinuteCount { minute, rows, bytes });

@@ -5,7 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use schema::{ChunkHash, ChunkKey, ChunkManifest, LabelBloom, MinuteCount, RowBatch, StreamManifest, TenantId, Timestamp};
+use schema::{ChunkHash, ChunkKey, ChunkManifest, ChunkRef, LabelBloom, MinuteCount, RowBatch, StreamManifest, TenantId, Timestamp};
 
 use super::hash::{chunk_hash, hash_rows, push_hash};
 use super::order::{OrderedRows, OrderedStream, check_batch};
@@ -24,6 +24,13 @@ pub struct BuiltChunk {
     pub bytes: Bytes,
     /// What its footer says.
     pub manifest: ChunkManifest,
+}
+
+impl BuiltChunk {
+    /// How readers refer to it.
+    pub fn reference(&self) -> ChunkRef {
+        ChunkRef::level0(self.key.clone(), count(self.bytes.len()))
+    }
 }
 
 /// Merges the accepted rows of one or more pushes of `tenant` into one chunk: sorted by (service name, labels, timestamp), rows of equal
@@ -82,7 +89,7 @@ fn describe_stream(ordered: &OrderedRows<'_>, stream: &OrderedStream<'_>) -> Str
     let mut minutes: Vec<MinuteCount> = Vec::new();
     let mut total = 0;
     for row in rows {
-        let minute = Timestamp(row.timestamp).minute();
+        let minute = Timestamp(row.timestamp).minute_bucket();
         let bytes = count(ordered.line(*row).len());
         total += bytes;
         match minutes.last_mut() {

@@ -8,16 +8,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use schema::{ChunkManifest, DayManifest, DeleteRequests};
 use tokio::sync::OnceCell;
 
-use super::footer::ChunkFooter;
+use super::footer::{ChunkFooter, manifest_bytes, read_manifest_frame};
 use crate::error::StoreError;
+use crate::object::Version;
 
-/// Footers, and whole objects where they are small, by key. Least recently used first out. Cheap to clone; clones share the contents.
+/// Footers, whole objects where they are small, and manifests, by key. Least recently used first out. Cheap to clone; clones share the contents.
 #[derive(Clone, Debug)]
 pub struct ChunkCache {
     footers: Arc<Mutex<Lru<FooterCell>>>,
     bodies: Arc<Mutex<Lru<Bytes>>>,
+    days: Arc<Mutex<Lru<(Version, Arc<DayManifest>)>>>,
+    labels: Arc<Mutex<Lru<Arc<ChunkManifest>>>>,
+    deletes: Arc<Mutex<Lru<(Version, Arc<DeleteRequests>)>>>,
 }
 
 /// Empty while the first to ask fetches.
@@ -33,10 +38,16 @@ pub(crate) struct Opened {
 }
 
 impl ChunkCache {
-    /// A cache of at most about `max_bytes`, half for footers and half for small objects. With 0 nothing is kept.
+    /// A cache of at most about `max_bytes`: three eighths for footers, three for small objects, two for manifests. With 0 nothing is kept.
     pub fn new(max_bytes: usize) -> Self {
-        let half = max_bytes / 2;
-        Self { footers: Arc::new(Mutex::new(Lru::new(half))), bodies: Arc::new(Mutex::new(Lru::new(half))) }
+        let eighth = max_bytes / 8;
+        Self {
+            footers: Arc::new(Mutex::new(Lru::new(3 * eighth))),
+            bodies: Arc::new(Mutex::new(Lru::new(3 * eighth))),
+            days: Arc::new(Mutex::new(Lru::new(eighth))),
+            labels: Arc::new(Mutex::new(Lru::new(eighth - eighth / 8))),
+            deletes: Arc::new(Mutex::new(Lru::new(eighth / 8))),
+        }
     }
 
     /// The footer of `key`, opened with `open` unless it is at hand. While one caller opens, others of the same key wait for its result; if it
@@ -61,6 +72,38 @@ impl ChunkCache {
             self.footers.lock().remove_if(key, |held| Arc::ptr_eq(held, &cell) && held.get().is_none());
         }
         opened.map(Arc::clone)
+    }
+
+    /// The day manifest `key` in this version, if it is at hand.
+    pub(crate) fn day(&self, key: &str, version: &Version) -> Option<Arc<DayManifest>> {
+        self.days.lock().get(key).filter(|(known, _)| known == version).map(|(_, manifest)| manifest)
+    }
+
+    pub(crate) fn keep_day(&self, key: &str, version: Version, manifest: Arc<DayManifest>) {
+        let labels: usize = manifest.chunks.iter().map(|chunk| 512 + chunk.labels.as_ref().map_or(0, |labels| labels.len())).sum();
+        let weight = 512 + labels + manifest.consumed.len() * 32 + manifest.replaced.len() * 256;
+        self.days.lock().insert(key, (version, manifest), weight);
+    }
+
+    /// The delete requests `key` in this version, if they are at hand.
+    pub(crate) fn deletes(&self, key: &str, version: &Version) -> Option<Arc<DeleteRequests>> {
+        self.deletes.lock().get(key).filter(|(known, _)| known == version).map(|(_, requests)| requests)
+    }
+
+    pub(crate) fn keep_deletes(&self, key: &str, version: Version, requests: Arc<DeleteRequests>, weight: usize) {
+        self.deletes.lock().insert(key, (version, requests), weight);
+    }
+
+    /// The label manifest of the compacted chunk `name`, from `frame`, its compressed form. CPU only.
+    /// Errors: [`StoreError::Corrupt`], which names `name`.
+    pub(crate) fn labels(&self, name: &str, frame: &[u8]) -> Result<Arc<ChunkManifest>, StoreError> {
+        if let Some(known) = self.labels.lock().get(name) {
+            return Ok(known);
+        }
+        let manifest = read_manifest_frame(frame).map_err(|error| StoreError::corrupt_by(name, "its labels in the day manifest cannot be read", error))?;
+        let manifest = Arc::new(manifest);
+        self.labels.lock().insert(name, Arc::clone(&manifest), manifest_bytes(&manifest));
+        Ok(manifest)
     }
 
     /// The whole object `key`, if it is at hand.

@@ -13,7 +13,7 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataR
 use parquet::file::page_index::offset_index::PageLocation;
 use parquet::schema::types::SchemaDescriptor;
 use schema::manifest::ManifestError;
-use schema::{ChunkKey, ChunkManifest};
+use schema::{ChunkManifest, ChunkName, ChunkRef};
 
 use super::layout::{FORMAT_VERSION, Leaf, MANIFEST_KEY, MAX_MANIFEST_BYTES, VERSION_KEY, file_schema};
 use super::thrift::check_struct;
@@ -22,7 +22,7 @@ use super::thrift::check_struct;
 #[derive(Clone, Debug)]
 pub struct ChunkFooter {
     /// What the chunk holds.
-    pub manifest: ChunkManifest,
+    pub manifest: Arc<ChunkManifest>,
     pub(crate) groups: Vec<GroupPages>,
 }
 
@@ -89,31 +89,38 @@ pub(crate) fn parse_tail(tail: &Bytes, file_size: u64) -> Result<ChunkFooter, Fo
     if rows != manifest.rows() {
         return Err(FooterError::Layout { what: "the manifest and the row groups disagree on the number of rows" });
     }
-    Ok(ChunkFooter { manifest, groups })
+    Ok(ChunkFooter { manifest: Arc::new(manifest), groups })
 }
 
 impl ChunkFooter {
-    /// Whether the name of the object agrees with its contents; if not, what does not.
-    pub(crate) fn disagreement(&self, key: &ChunkKey) -> Option<&'static str> {
-        if self.manifest.rows() != key.rows {
+    /// Whether the object holds what its name (level 0) or its day manifest (level 1) says; if not, what does not agree.
+    pub(crate) fn disagreement(&self, expected: &ChunkRef) -> Option<&'static str> {
+        if self.manifest.rows() != expected.rows {
             return Some("its name and its manifest disagree on the number of rows");
         }
-        if self.manifest.time_bounds() != Some((key.min, key.max)) {
+        if self.manifest.time_bounds() != Some((expected.min, expected.max)) {
             return Some("its name and its manifest disagree on the time range");
         }
-        if super::hash::chunk_hash(&self.manifest.pushes) != key.hash {
-            return Some("its name and its manifest disagree on the content hash");
+        match &expected.name {
+            ChunkName::Level0(key) if super::hash::chunk_hash(&self.manifest.pushes) != key.hash => {
+                Some("its name and its manifest disagree on the content hash")
+            }
+            ChunkName::Level0(_) | ChunkName::Level1(_) => None,
         }
-        None
     }
 
     /// Bytes of memory that this takes, roughly.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let labels: usize = self.manifest.streams.iter().flat_map(|s| s.labels.iter()).map(|(name, value)| name.len() + value.len() + 48).sum();
-        let streams: usize = self.manifest.streams.iter().map(|s| 128 + s.minutes.len() * 24).sum();
         let pages: usize = self.groups.iter().map(|g| 256 + g.borders.len() * (8 + Leaf::ALL.len() * size_of::<Span>())).sum();
-        labels + streams + pages + self.manifest.pushes.len() * 16 + 512
+        manifest_bytes(&self.manifest) + pages + 512
     }
+}
+
+/// Bytes of memory that a decoded manifest takes, roughly.
+pub(crate) fn manifest_bytes(manifest: &ChunkManifest) -> usize {
+    let labels: usize = manifest.streams.iter().flat_map(|s| s.labels.iter()).map(|(name, value)| name.len() + value.len() + 48).sum();
+    let streams: usize = manifest.streams.iter().map(|s| 128 + s.minutes.len() * 24).sum();
+    labels + streams + manifest.pushes.len() * 16
 }
 
 /// Length of what ends a Parquet file: the length of the metadata before it and `PAR1`.
@@ -169,11 +176,16 @@ fn read_manifest(metadata: &ParquetMetaData) -> Result<ChunkManifest, FooterErro
     if version != FORMAT_VERSION {
         return Err(FooterError::Version { found: version.to_owned() });
     }
+    let compressed = BASE64.decode(value(MANIFEST_KEY)?).map_err(|_| FooterError::Key { key: MANIFEST_KEY })?;
+    read_manifest_frame(&compressed)
+}
+
+/// Reads a manifest out of a zstd frame. Safe on arbitrary bytes.
+pub(crate) fn read_manifest_frame(compressed: &[u8]) -> Result<ChunkManifest, FooterError> {
     let unreadable = || FooterError::Key { key: MANIFEST_KEY };
-    let compressed = BASE64.decode(value(MANIFEST_KEY)?).map_err(|_| unreadable())?;
-    let size = zstd::zstd_safe::get_frame_content_size(&compressed).ok().flatten().ok_or_else(unreadable)?;
+    let size = zstd::zstd_safe::get_frame_content_size(compressed).ok().flatten().ok_or_else(unreadable)?;
     let size = usize::try_from(size).ok().filter(|size| *size <= MAX_MANIFEST_BYTES).ok_or_else(unreadable)?;
-    let encoded = zstd::bulk::decompress(&compressed, size).map_err(|_| unreadable())?;
+    let encoded = zstd::bulk::decompress(compressed, size).map_err(|_| unreadable())?;
     Ok(ChunkManifest::decode(&encoded)?)
 }
 

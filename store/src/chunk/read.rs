@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
-use schema::{ChunkKey, ChunkManifest};
+use schema::{ChunkManifest, ChunkRef};
 
 use super::cache::{ChunkCache, Opened};
 use super::decode::WindowDecoder;
@@ -28,39 +28,44 @@ const WINDOWS_AHEAD: usize = 2;
 /// An opened chunk: its manifest and the places of its pages. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ChunkReader {
-    key: Arc<ChunkKey>,
+    chunk: Arc<ChunkRef>,
     name: Arc<str>,
     footer: Arc<ChunkFooter>,
     cache: ChunkCache,
 }
 
 impl ChunkReader {
-    /// Opens the chunk `key`, whose object has `size` bytes: no request when it is in `cache`, one GET otherwise; two when the footer of a large
-    /// object is unusually big.
+    /// Opens `chunk`: no request when it is in `cache`, one GET otherwise; two when the footer of a large object is unusually big and
+    /// `chunk` does not say how big.
     /// Errors: those of the store ([`crate::ErrorKind::NotFound`] when the chunk was deleted meanwhile), and [`StoreError::Corrupt`] when the file
-    /// is damaged or does not agree with its name.
-    pub async fn open(client: &ObjectClient, key: &ChunkKey, size: u64, cache: &ChunkCache) -> Result<Self, StoreError> {
-        let name: Arc<str> = key.to_string().into();
+    /// is damaged or does not hold what `chunk` says.
+    pub async fn open(client: &ObjectClient, chunk: &ChunkRef, cache: &ChunkCache) -> Result<Self, StoreError> {
+        let name: Arc<str> = chunk.name.to_string().into();
         let footer = cache
             .footer(&name, || async {
-                let opened = fetch_footer(client, &name, size).await?;
-                match opened.footer.disagreement(key) {
+                let opened = fetch_footer(client, &name, chunk).await?;
+                match opened.footer.disagreement(chunk) {
                     Some(what) => Err(StoreError::corrupt(&*name, what)),
                     None => Ok(opened),
                 }
             })
             .await?;
-        Ok(Self { key: Arc::new(key.clone()), name, footer, cache: cache.clone() })
+        Ok(Self { chunk: Arc::new(chunk.clone()), name, footer, cache: cache.clone() })
     }
 
-    /// The name of the chunk.
-    pub fn key(&self) -> &ChunkKey {
-        &self.key
+    /// Which chunk it is.
+    pub fn chunk(&self) -> &ChunkRef {
+        &self.chunk
     }
 
     /// What the chunk holds.
     pub fn manifest(&self) -> &ChunkManifest {
         &self.footer.manifest
+    }
+
+    /// The same, to keep.
+    pub fn shared_manifest(&self) -> Arc<ChunkManifest> {
+        Arc::clone(&self.footer.manifest)
     }
 
     /// Streams the rows of `selection` (row positions, ascending and disjoint) in chunk order. Only the pages that hold selected rows are fetched,
@@ -124,15 +129,15 @@ fn wanted_leaves(columns: ChunkColumns) -> Vec<Leaf> {
     Leaf::ALL.into_iter().filter(wanted).collect()
 }
 
-async fn fetch_footer(client: &ObjectClient, name: &str, size: u64) -> Result<Opened, StoreError> {
+async fn fetch_footer(client: &ObjectClient, name: &str, chunk: &ChunkRef) -> Result<Opened, StoreError> {
     let damaged = |error: FooterError| StoreError::corrupt_by(name, "its footer cannot be read", error);
-    if size <= SMALL_OBJECT_BYTES {
+    if chunk.size <= SMALL_OBJECT_BYTES {
         let body = client.get(name).await?;
         let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
         let footer = parse_tail(&body, length).map_err(damaged)?;
         return Ok(Opened { footer, body: Some(body) });
     }
-    let (tail, file_size) = client.get_suffix(name, TAIL_BYTES).await?;
+    let (tail, file_size) = client.get_suffix(name, chunk.footer.unwrap_or(TAIL_BYTES)).await?;
     match parse_tail(&tail, file_size) {
         Ok(footer) => Ok(Opened { footer, body: None }),
         Err(FooterError::NeedMore { mut needed }) => loop {

@@ -56,6 +56,11 @@ impl ObjectClient {
         &self.shared.url
     }
 
+    /// The time, by the clock that the store was opened with.
+    pub(crate) fn now(&self) -> schema::Timestamp {
+        self.shared.env.now()
+    }
+
     /// The same store; requests of the returned client are counted in `stats` too, besides where they were counted already.
     pub fn with_stats(&self, stats: Arc<RequestStats>) -> Self {
         let mut scopes = self.scopes.clone();

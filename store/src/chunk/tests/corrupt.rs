@@ -21,7 +21,7 @@ fn read_all(chunk: &BuiltChunk, bytes: Vec<u8>) -> Result<Vec<(u64, Entry)>, Sto
         let client = memory();
         let size = u64::try_from(bytes.len()).unwrap();
         client.create(&chunk.key.to_string(), Bytes::from(bytes)).await?;
-        let reader = ChunkReader::open(&client, &chunk.key, size, &ChunkCache::new(0)).await?;
+        let reader = ChunkReader::open(&client, &schema::ChunkRef::level0(chunk.key.clone(), size), &ChunkCache::new(0)).await?;
         let _: Vec<_> = reader.read(&client, all_rows(&reader), ChunkColumns::ALL).try_collect().await?;
         Ok(read_entries(&client, &reader, all_rows(&reader)).await)
     })

@@ -64,7 +64,7 @@ pub(super) fn expected(pushes: &[Vec<Entry>]) -> Vec<Entry> {
 
 pub(super) async fn store(client: &ObjectClient, chunk: &BuiltChunk, cache: &ChunkCache) -> ChunkReader {
     crate::chunk::commit(client, chunk).await.unwrap();
-    ChunkReader::open(client, &chunk.key, u64::try_from(chunk.bytes.len()).unwrap(), cache).await.unwrap()
+    ChunkReader::open(client, &chunk.reference(), cache).await.unwrap()
 }
 
 pub(super) async fn read_batches(client: &ObjectClient, reader: &ChunkReader, selection: Vec<Range<u64>>, columns: ChunkColumns) -> Vec<ChunkRows> {

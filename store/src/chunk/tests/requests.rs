@@ -48,7 +48,7 @@ fn incompressible(megabytes: usize) -> RowBatch {
 }
 
 async fn open(client: &ObjectClient, chunk: &BuiltChunk, cache: &ChunkCache) -> Result<ChunkReader, StoreError> {
-    ChunkReader::open(client, &chunk.key, size(chunk), cache).await
+    ChunkReader::open(client, &chunk.reference(), cache).await
 }
 
 #[tokio::test]
