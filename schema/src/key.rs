@@ -14,6 +14,9 @@ pub const FORMAT_KEY: &str = "tarn.json";
 /// Prefix of the objects that the start-up probe writes and removes.
 pub const PROBE_PREFIX: &str = "probe/";
 
+/// What the name of every tenant's folder begins with; the tenant's id follows.
+pub const TENANT_FOLDER: &str = "t=";
+
 /// First bytes of BLAKE3 over the canonical rows of a push or chunk.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChunkHash(pub [u8; 16]);

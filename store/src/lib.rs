@@ -7,6 +7,7 @@ pub mod env;
 pub mod error;
 pub mod object;
 pub mod snapshot;
+pub mod tenants;
 pub mod testing;
 
 pub use env::Env;

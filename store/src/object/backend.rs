@@ -22,6 +22,8 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     async fn head(&self, key: &str) -> Result<ObjectInfo, Failure>;
     /// The next objects whose key begins with `prefix`, which is empty or ends in `/`. `page` is the `next` of the page before.
     async fn list(&self, prefix: &str, page: Option<&str>) -> Result<Page, Failure>;
+    /// The next folders right below `prefix`, which is empty or ends in `/`: the part of a key from `prefix` to the next `/`.
+    async fn folders(&self, prefix: &str, page: Option<&str>) -> Result<FolderPage, Failure>;
     /// Removes the object; removing what is not there succeeds.
     async fn delete(&self, key: &str) -> Result<(), Failure>;
     /// The first entry that shows that this is not an empty place for a store, where that can be seen cheaply.
@@ -67,10 +69,20 @@ pub(crate) struct Page {
     pub(crate) requests: u64,
 }
 
+/// The answer to a request for folders.
+#[derive(Debug, Default)]
+pub(crate) struct FolderPage {
+    /// Names without the prefix and without a slash, in any order.
+    pub(crate) names: Vec<String>,
+    pub(crate) next: Option<String>,
+    /// As in [`Page`].
+    pub(crate) requests: u64,
+}
+
 /// S3 answers at most this many keys per LIST request.
 pub(crate) const KEYS_PER_LIST: usize = 1000;
 
-/// What S3 charges for a list of `objects` keys that was answered in one go.
+/// What S3 charges for a list of `objects` keys or folders that was answered in one go.
 pub(crate) fn list_requests(objects: usize) -> u64 {
     u64::try_from(objects.div_ceil(KEYS_PER_LIST).max(1)).unwrap_or(u64::MAX)
 }

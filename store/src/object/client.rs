@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 
-use super::backend::{Backend, Condition, Failure, Page, Part, Read};
+use super::backend::{Backend, Condition, Failure, FolderPage, Page, Part, Read};
 use super::key::Root;
 use super::retry::{Attempts, RetryPolicy};
 use super::stats::{Op, OpResult, RequestStats};
@@ -172,17 +172,49 @@ impl ObjectClient {
         let mut attempts = self.attempts(Op::List, prefix);
         loop {
             let answer = self.shared.backend.list(full, page).await;
+            self.count_list(answer.as_ref().ok().map(|page| page.requests));
             match answer {
-                Ok(page) => {
-                    self.each_stats(|stats| stats.count(Op::List, OpResult::Ok, page.requests));
-                    return Ok(page);
-                }
-                Err(failure) => {
-                    self.each_stats(|stats| stats.count(Op::List, OpResult::Error, 1));
-                    attempts.after(failure).await?;
-                }
+                Ok(page) => return Ok(page),
+                Err(failure) => attempts.after(failure).await?,
             }
         }
+    }
+
+    /// The names of the folders right below the folder `prefix` (as in [`Self::list`]), ascending, without slashes: what the keys below it have before their next
+    /// slash. One LIST request per 1000 folders, however many objects are in them. A directory store shows a folder also after its last object was deleted.
+    pub async fn folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let full = self.shared.root.full_prefix(prefix)?;
+        let mut names = Vec::new();
+        let mut next: Option<String> = None;
+        loop {
+            let page = self.folder_page(prefix, &full, next.as_deref()).await?;
+            names.extend(page.names);
+            match page.next {
+                Some(token) => next = Some(token),
+                None => break,
+            }
+        }
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+
+    async fn folder_page(&self, prefix: &str, full: &str, page: Option<&str>) -> Result<FolderPage, StoreError> {
+        let mut attempts = self.attempts(Op::List, prefix);
+        loop {
+            let answer = self.shared.backend.folders(full, page).await;
+            self.count_list(answer.as_ref().ok().map(|page| page.requests));
+            match answer {
+                Ok(page) => return Ok(page),
+                Err(failure) => attempts.after(failure).await?,
+            }
+        }
+    }
+
+    /// A page that was answered in so many requests, or one request that failed.
+    fn count_list(&self, answered: Option<u64>) {
+        let (result, requests) = answered.map_or((OpResult::Error, 1), |requests| (OpResult::Ok, requests));
+        self.each_stats(|stats| stats.count(Op::List, result, requests));
     }
 
     /// Removes the object; success when it is not there afterwards, also if it never was. One request.

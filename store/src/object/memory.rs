@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::RwLock;
 
-use super::backend::{Backend, Condition, Failure, Page, Part, Read, list_requests};
+use super::backend::{Backend, Condition, Failure, FolderPage, Page, Part, Read, list_requests};
 use super::{ObjectInfo, Version};
 
 /// A store that ends with its last user.
@@ -89,6 +89,15 @@ impl Backend for MemoryBackend {
         let objects: Vec<ObjectInfo> = listed.map(|(key, object)| object.info(key)).collect();
         let requests = list_requests(objects.len());
         Ok(Page { objects, next: None, requests })
+    }
+
+    async fn folders(&self, prefix: &str, _page: Option<&str>) -> Result<FolderPage, Failure> {
+        let objects = self.objects.read();
+        let listed = objects.by_key.range(prefix.to_owned()..).map_while(|(key, _)| key.strip_prefix(prefix));
+        let mut names: Vec<String> = listed.filter_map(|rest| Some(rest.split_once('/')?.0.to_owned())).collect();
+        names.dedup();
+        let requests = list_requests(names.len());
+        Ok(FolderPage { names, next: None, requests })
     }
 
     async fn delete(&self, key: &str) -> Result<(), Failure> {

@@ -20,7 +20,7 @@ use std::fmt;
 pub use client::ObjectClient;
 pub use stats::{Op, OpResult, RequestCounts, RequestStats};
 
-pub(crate) use backend::{Backend, Condition, Failure, Page, Part, Read};
+pub(crate) use backend::{Backend, Condition, Failure, FolderPage, Page, Part, Read};
 pub(crate) use retry::RetryPolicy;
 
 /// Identifies one content of one key, as the store names it (S3: the ETag). Compare for equality only; meaningless for another key or store.

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::object::{Backend, Condition, Failure, ObjectClient, ObjectInfo, Op, Page, Part, Read, RetryPolicy, Version};
+use crate::object::{Backend, Condition, Failure, FolderPage, ObjectClient, ObjectInfo, Op, Page, Part, Read, RetryPolicy, Version};
 
 /// What happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,6 +300,13 @@ impl Backend for FaultyBackend {
                 }
                 Ok(answer)
             }
+        }
+    }
+
+    async fn folders(&self, prefix: &str, page: Option<&str>) -> Result<FolderPage, Failure> {
+        match course(self.fault(Op::List, prefix).await, None) {
+            Course::Undone(failure) | Course::Done(Some(failure)) => Err(failure),
+            Course::Done(None) => self.inner.folders(prefix, page).await,
         }
     }
 

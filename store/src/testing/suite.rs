@@ -152,6 +152,10 @@ pub async fn folders(client: &ObjectClient) {
     for nothing in ["b/c/d", "a", "zzz", "b/c/d/e/f"] {
         assert!(keys(client, nothing).await.is_empty(), "{nothing} is no folder with objects");
     }
+    for (prefix, names) in [("", ["b", "b-", "b0", "bc"].as_slice()), ("b", &["c", "c2"]), ("b/", &["c", "c2"]), ("b/c", &[]), ("a", &[]), ("zzz", &[])] {
+        assert_eq!(client.folders(prefix).await.unwrap(), names, "folders of '{prefix}'");
+    }
+    assert_eq!(client.folders("../").await.unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(client.head("b").await.unwrap(), None, "a folder is no object");
     assert_eq!(client.get("b/c").await.unwrap_err().kind(), ErrorKind::NotFound);
 }
@@ -171,6 +175,10 @@ pub async fn many_keys(client: &ObjectClient) {
     assert!(listed.iter().map(|info| &info.key).eq(&expected), "LIST shows all {} objects in order, got {}", expected.len(), listed.len());
     assert!(listed.iter().all(|info| info.size == u64::try_from(info.key.len()).unwrap()));
     assert_eq!(client.stats().snapshot().since(&before).requests(Op::List, OpResult::Ok), 2, "a LIST of 1203 keys is two requests");
+    let before = client.stats().snapshot();
+    assert_eq!(client.folders("").await.unwrap(), ["l0", "l1"]);
+    assert_eq!(client.folders("l0").await.unwrap(), ["0", "1", "2", "3", "4", "5", "6"]);
+    assert_eq!(client.stats().snapshot().since(&before).of(Op::List), 2, "folders are listed without the objects in them");
     for number in 0..10u32 {
         let key = format!("l0/new/{number}");
         client.create(&key, Bytes::new()).await.unwrap();

@@ -136,6 +136,25 @@ impl Directory {
         Ok(objects)
     }
 
+    /// The folders right below `prefix`, in any order. Also those without objects: to see that there is none may take a walk through all of it.
+    pub(super) fn folders(&self, prefix: &str) -> Result<Vec<String>, Failure> {
+        let entries = match std::fs::read_dir(self.root.join(prefix)) {
+            Ok(entries) => entries,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
+            Err(error) => return Err(failure(error)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(failure)?;
+            if let Visited::Folder(folder) = self.visit(prefix, &entry)?
+                && let Some(name) = folder.strip_prefix(prefix)
+            {
+                names.push(name.trim_end_matches('/').to_owned());
+            }
+        }
+        Ok(names)
+    }
+
     fn visit(&self, folder: &str, entry: &DirEntry) -> Result<Visited, Failure> {
         // No key has a name that is not UTF-8, so it is not ours.
         let Ok(name) = entry.file_name().into_string() else { return Ok(Visited::Nothing) };

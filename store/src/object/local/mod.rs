@@ -25,7 +25,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::backend::{Backend, Condition, Failure, Page, Part, Read, list_requests};
+use super::backend::{Backend, Condition, Failure, FolderPage, Page, Part, Read, list_requests};
 use super::{ObjectInfo, Version};
 use crate::env::Env;
 use files::Directory;
@@ -86,6 +86,13 @@ impl Backend for LocalBackend {
         let objects = self.blocking(move |directory| directory.list(&prefix)).await?;
         let requests = list_requests(objects.len());
         Ok(Page { objects, next: None, requests })
+    }
+
+    async fn folders(&self, prefix: &str, _page: Option<&str>) -> Result<FolderPage, Failure> {
+        let prefix = prefix.to_owned();
+        let names = self.blocking(move |directory| directory.folders(&prefix)).await?;
+        let requests = list_requests(names.len());
+        Ok(FolderPage { names, next: None, requests })
     }
 
     async fn delete(&self, key: &str) -> Result<(), Failure> {

@@ -15,7 +15,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, S3Conditio
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::{BackoffConfig, RetryConfig};
 
-use super::backend::{Backend, Condition, Failure, KEYS_PER_LIST, Page, Part, Read};
+use super::backend::{Backend, Condition, Failure, FolderPage, KEYS_PER_LIST, Page, Part, Read};
 use super::{ObjectInfo, Version};
 
 const CONNECT_TIMEOUT: &str = "5 seconds";
@@ -104,6 +104,19 @@ impl Backend for S3Backend {
         let answer = self.small.list_paginated(prefix, options).await.map_err(requests::failure)?;
         let objects = answer.result.objects.iter().map(requests::info).collect::<Result<Vec<_>, _>>()?;
         Ok(Page { objects, next: answer.page_token, requests: 1 })
+    }
+
+    async fn folders(&self, prefix: &str, page: Option<&str>) -> Result<FolderPage, Failure> {
+        let options = PaginatedListOptions {
+            delimiter: Some("/".into()),
+            max_keys: Some(KEYS_PER_LIST),
+            page_token: page.map(str::to_owned),
+            ..PaginatedListOptions::default()
+        };
+        let listed = (!prefix.is_empty()).then_some(prefix);
+        let answer = self.small.list_paginated(listed, options).await.map_err(requests::failure)?;
+        let folders = answer.result.common_prefixes.iter().map(|folder| requests::folder_name(prefix, folder));
+        Ok(FolderPage { names: folders.collect::<Result<_, _>>()?, next: answer.page_token, requests: 1 })
     }
 
     async fn delete(&self, key: &str) -> Result<(), Failure> {

@@ -113,6 +113,12 @@ pub(crate) fn info(meta: &ObjectMeta) -> Result<ObjectInfo, Failure> {
     Ok(ObjectInfo { key: meta.location.as_ref().to_owned(), size: meta.size, version: version_of(meta)? })
 }
 
+/// The name of a folder that a LIST of `prefix` with delimiter `/` answered.
+pub(crate) fn folder_name(prefix: &str, folder: &Path) -> Result<String, Failure> {
+    let name = folder.as_ref().strip_prefix(prefix).filter(|name| !name.is_empty() && !name.contains('/'));
+    name.map(str::to_owned).ok_or_else(|| Failure::Transient(format!("the store answered the folder '{folder}' to a LIST of '{prefix}'").into()))
+}
+
 fn version_of(meta: &ObjectMeta) -> Result<Version, Failure> {
     meta.e_tag.clone().map(Version::new).ok_or_else(|| Failure::Transient(format!("the store gave no ETag for '{}'", meta.location).into()))
 }
