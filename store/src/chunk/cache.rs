@@ -96,7 +96,7 @@ impl ChunkCache {
 
     /// The label manifest of the compacted chunk `name`, from `frame`, its compressed form. CPU only.
     /// Errors: [`StoreError::Corrupt`], which names `name`.
-    pub(crate) fn labels(&self, name: &str, frame: &[u8]) -> Result<Arc<ChunkManifest>, StoreError> {
+    pub fn labels(&self, name: &str, frame: &[u8]) -> Result<Arc<ChunkManifest>, StoreError> {
         if let Some(known) = self.labels.lock().get(name) {
             return Ok(known);
         }
