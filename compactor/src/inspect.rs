@@ -8,7 +8,8 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt as _};
 use schema::key::level0_prefix;
 use schema::level1::level1_prefix;
-use schema::{ChunkEntry, ChunkKey, ChunkManifest, ChunkRef, Day, DayManifest, Level1Key, StreamId, TenantId, Timestamp};
+use schema::time::bucket_bounds;
+use schema::{ChunkEntry, ChunkKey, ChunkManifest, ChunkRef, Day, DayManifest, Level1Key, StreamId, TenantId};
 use serde::Serialize;
 use store::chunk::{ChunkCache, ChunkReader};
 use store::object::ObjectInfo;
@@ -142,17 +143,25 @@ pub async fn inspect(client: &ObjectClient, env: &Env, tenant: Option<&TenantId>
     Ok(inspection)
 }
 
-/// A level-0 object, and in how many of the days that it spans its rows are compacted.
+/// A level-0 object, and the days whose manifests have consumed it.
 struct Pushed {
     key: ChunkKey,
     size: u64,
-    consumed_days: u32,
+    consumed: HashSet<Day>,
 }
 
 impl Pushed {
-    fn waits(&self) -> bool {
-        let spanned = Day::of(self.key.max).number().abs_diff(Day::of(self.key.min).number()).saturating_add(1);
-        self.consumed_days < spanned
+    /// Whether every day that it spans has consumed it. One that spans many days may have rows in a few of them only.
+    fn is_consumed(&self) -> bool {
+        Day::spanned(self.key.min, self.key.max).all(|day| self.consumed.contains(&day))
+    }
+
+    /// Whether every day that it has rows in has consumed it. A row on a whole minute counts to the minute before, so the first day may be one too early.
+    fn has_only_consumed_rows(&self, labels: &ChunkManifest) -> bool {
+        labels.streams.iter().flat_map(|stream| &stream.minutes).all(|minute| {
+            let (first, last) = bucket_bounds(minute.minute);
+            Day::spanned(first.max(self.key.min), last.min(self.key.max)).all(|day| self.consumed.contains(&day))
+        })
     }
 }
 
@@ -171,7 +180,9 @@ async fn inspect_tenant(client: &ObjectClient, tenant: &TenantId) -> Result<Tena
     for day in listed.days.keys() {
         let manifest = day::load(client, tenant, *day).await?.manifest;
         for chunk in pushed.iter_mut().filter(|chunk| Day::of(chunk.key.min) <= *day && *day <= Day::of(chunk.key.max)) {
-            chunk.consumed_days += u32::from(manifest.has_consumed(&chunk.key.hash));
+            if manifest.has_consumed(&chunk.key.hash) {
+                chunk.consumed.insert(*day);
+            }
         }
         read_day(client, &manifest, &cache, &mut compacted, &mut found, &mut tally).await?;
     }
@@ -195,7 +206,7 @@ async fn inspect_tenant(client: &ObjectClient, tenant: &TenantId) -> Result<Tena
 
 async fn list_pushed(client: &ObjectClient, tenant: &TenantId) -> Result<Vec<Pushed>, StoreError> {
     let name = |object: ObjectInfo| match ChunkKey::parse(tenant, &object.key) {
-        Ok(key) => Ok(Pushed { key, size: object.size, consumed_days: 0 }),
+        Ok(key) => Ok(Pushed { key, size: object.size, consumed: HashSet::new() }),
         Err(error) => Err(StoreError::corrupt_by(object.key, "it lies among the chunks of level 0", error)),
     };
     client.list(&level0_prefix(tenant)).await?.into_iter().map(name).collect()
@@ -254,19 +265,24 @@ async fn read_pushed(
     found: &mut TenantInspection,
     tally: &mut Tally,
 ) -> Result<(), StoreError> {
-    let (waiting, consumed): (Vec<Pushed>, Vec<Pushed>) = pushed.into_iter().partition(Pushed::waits);
+    let (consumed, waiting): (Vec<Pushed>, Vec<Pushed>) = pushed.into_iter().partition(Pushed::is_consumed);
     consumed.iter().for_each(|chunk| found.consumed.add(chunk.size));
-    found.oldest_waiting_row = waiting.iter().map(|chunk| chunk.key.min).min().map(Timestamp::as_nanos);
     let opens = stream::iter(waiting).map(|chunk| async move {
-        let reference = ChunkRef::level0(chunk.key, chunk.size);
-        open(client, &reference, cache).await.map(|labels| (reference, labels))
+        let labels = open(client, &ChunkRef::level0(chunk.key.clone(), chunk.size), cache).await;
+        labels.map(|labels| (chunk, labels))
     });
     let mut opens = std::pin::pin!(opens.buffered(OPENS_IN_FLIGHT));
     while let Some(opened) = opens.next().await {
-        // One that is gone was compacted and deleted meanwhile.
-        if let (chunk, Some(labels)) = opened? {
-            found.levels.level0.add(chunk.size, chunk.rows, labels.bytes());
-            tally.add(&labels);
+        match opened? {
+            // It was compacted and deleted meanwhile.
+            (_, None) => {}
+            (chunk, Some(labels)) if chunk.has_only_consumed_rows(&labels) => found.consumed.add(chunk.size),
+            (chunk, Some(labels)) => {
+                found.levels.level0.add(chunk.size, chunk.key.rows, labels.bytes());
+                let oldest = chunk.key.min.as_nanos();
+                found.oldest_waiting_row = Some(found.oldest_waiting_row.map_or(oldest, |known| known.min(oldest)));
+                tally.add(&labels);
+            }
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 use super::*;
 use crate::fixture::{self, DAY, MINUTE, commit, compacted, consumed, push, rows, store, tenant};
 use bytes::Bytes;
-use schema::{DeleteRequest, Replaced};
+use schema::{DeleteRequest, Replaced, Timestamp};
 
 fn size(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap()
@@ -41,10 +41,20 @@ async fn everything_is_counted_where_it_belongs() {
     .await
     .unwrap();
 
+    // A chunk with rows in two days that lie far apart, both compacted.
+    let (early, late) = (DAY - 400 * schema::day::NANOS_PER_DAY + 7, DAY + 7);
+    let far = push(&client, &tenant, &[rows(r#"{app="far"}"#, &[(early, "x"), (late, "y")])]).await;
+    for at in [early, late] {
+        commit(&client, &env, &tenant, Day::of(Timestamp(at)), |manifest| {
+            manifest.consumed.push(consumed(far.key.hash, &env));
+            manifest.consumed.sort();
+        })
+        .await;
+    }
     let found = inspect(&client, &env, Some(&tenant)).await.unwrap();
     assert_eq!((found.at, found.tenants.len()), (env.now().as_nanos(), 1));
     let found = &found.tenants[0];
-    assert_eq!((found.days, found.first_day.as_deref(), found.last_day.as_deref()), (1, Some("2026-11-01"), Some("2026-11-01")));
+    assert_eq!((found.days, found.first_day.as_deref(), found.last_day.as_deref()), (2, Some("2025-09-27"), Some("2026-11-01")));
     // "waiting" is compacted for today, and waits for yesterday.
     let level = |objects, stored: usize, rows, line_bytes| LevelInspection {
         objects,
@@ -58,10 +68,10 @@ async fn everything_is_counted_where_it_belongs() {
     assert_eq!(found.levels.days, level(1, other.bytes.len(), 2, 9));
     assert_eq!(found.total, level(3, waiting.bytes.len() + first.bytes.len() + other.bytes.len(), 6, 36));
     assert_eq!(found.oldest_waiting_row, Some(DAY - 5));
-    assert_eq!(found.consumed, Waiting { objects: 1, stored_bytes: size(first.bytes.len()) });
+    assert_eq!(found.consumed, Waiting { objects: 2, stored_bytes: size(first.bytes.len() + far.bytes.len()) });
     assert_eq!(found.replaced, Waiting { objects: 1, stored_bytes: gone.size });
     assert_eq!((found.orphans, found.oldest_orphan), (Waiting { objects: 1, stored_bytes: orphan.size }, Some(1_793_491_200_123_000_000)));
-    assert_eq!((found.manifests.objects, found.deletes_pending, found.streams), (2, 1, 2));
+    assert_eq!((found.manifests.objects, found.deletes_pending, found.streams), (3, 1, 2));
     let value = |value: &str, rows, line_bytes| ValueInspection { value: value.to_owned(), rows, line_bytes };
     assert_eq!(
         found.labels,
