@@ -278,16 +278,13 @@ impl Candidate {
         let (manifest, reader) = match &self.labels {
             Labels::Entry(day, index) => {
                 let frame = day.chunks.get(*index).and_then(|entry| entry.labels.as_deref()).unwrap_or_default();
-                (cache.labels(&self.chunk.name.to_string(), frame)?, None)
+                (ChunkReader::labels(client, &self.chunk, Some(frame), cache).await?, None)
             }
             Labels::Footer => {
                 let reader = ChunkReader::open(client, &self.chunk, cache).await?;
                 (reader.shared_manifest(), Some(reader))
             }
         };
-        if manifest.rows() != self.chunk.rows || manifest.time_bounds() != Some((self.chunk.min, self.chunk.max)) {
-            return Err(StoreError::corrupt(self.chunk.name.to_string(), "its labels and its entry in the day manifest disagree"));
-        }
         let streams = passing_streams(&manifest, &self.ranges, matchers);
         Ok(SnapshotChunk { chunk: self.chunk, reader, manifest, streams, ranges: self.ranges, deletes_done: self.deletes_done })
     }

@@ -1,19 +1,15 @@
 //! Batches to a named, encoded chunk. CPU only.
-//! Owns: the manifest's contents, the compressed text form of a manifest in the footer, the chunk's name.
+//! Owns: which pushes a manifest names, the chunk's name.
 //! Must not know: how the object gets into the store.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use schema::{ChunkHash, ChunkKey, ChunkManifest, ChunkRef, LabelBloom, MinuteCount, RowBatch, StreamManifest, TenantId, Timestamp};
+use schema::{ChunkHash, ChunkKey, ChunkManifest, ChunkRef, LabelBloom, RowBatch, StreamManifest, TenantId};
 
 use super::hash::{chunk_hash, hash_rows, push_hash};
 use super::order::{OrderedRows, OrderedStream, check_batch};
+use super::tally::{begin_stream, compress_manifest, count, count_row, frame_to_text};
 use super::write::{WriteOptions, write};
 use crate::error::StoreError;
-
-/// zstd level of the manifest: it is small, and every query that looks at the chunk fetches it.
-const MANIFEST_ZSTD_LEVEL: i32 = 6;
 
 /// A chunk that is ready to be committed.
 #[derive(Clone, Debug)]
@@ -55,7 +51,7 @@ pub(crate) fn build_with(tenant: &TenantId, batches: &[RowBatch], options: &Writ
     let Some((min, max)) = manifest.time_bounds() else {
         return Err(StoreError::argument("a chunk needs at least one row"));
     };
-    let manifest_text = manifest_to_text(&manifest)?;
+    let manifest_text = frame_to_text(&compress_manifest(&manifest)?);
     let bytes = write(&ordered, manifest_text, options).map_err(|error| StoreError::argument(format!("the rows cannot be stored as Parquet: {error}")))?;
     let key = ChunkKey {
         tenant: tenant.clone(),
@@ -86,40 +82,7 @@ fn push_hashes(batches: &[RowBatch], ordered: &OrderedRows<'_>) -> Vec<ChunkHash
 
 fn describe_stream(ordered: &OrderedRows<'_>, stream: &OrderedStream<'_>) -> StreamManifest {
     let rows = ordered.rows.get(stream.rows.clone()).unwrap_or(&[]);
-    let mut minutes: Vec<MinuteCount> = Vec::new();
-    let mut total = 0;
-    for row in rows {
-        let minute = Timestamp(row.timestamp).minute_bucket();
-        let bytes = count(ordered.line(*row).len());
-        total += bytes;
-        match minutes.last_mut() {
-            Some(last) if last.minute == minute => {
-                last.rows += 1;
-                last.bytes += bytes;
-            }
-            _ => minutes.push(MinuteCount { minute, rows: 1, bytes }),
-        }
-    }
-    StreamManifest {
-        labels: stream.labels.clone(),
-        first_row: count(stream.rows.start),
-        rows: count(rows.len()),
-        min: Timestamp(rows.first().map_or(0, |row| row.timestamp)),
-        max: Timestamp(rows.last().map_or(0, |row| row.timestamp)),
-        bytes: total,
-        minutes,
-    }
-}
-
-/// Lengths in memory fit 64 bits.
-fn count(length: usize) -> u64 {
-    u64::try_from(length).unwrap_or(u64::MAX)
-}
-
-fn manifest_to_text(manifest: &ChunkManifest) -> Result<String, StoreError> {
-    let failed = |error: std::io::Error| StoreError::internal(format!("zstd refused a manifest: {error}"));
-    let mut compressor = zstd::bulk::Compressor::new(MANIFEST_ZSTD_LEVEL).map_err(failed)?;
-    compressor.include_checksum(true).map_err(failed)?;
-    let compressed = compressor.compress(&manifest.encode()).map_err(failed)?;
-    Ok(BASE64.encode(compressed))
+    let mut described = begin_stream(stream.labels, count(stream.rows.start), rows.first().map_or(0, |row| row.timestamp));
+    rows.iter().for_each(|row| count_row(&mut described, row.timestamp, ordered.line(*row)));
+    described
 }

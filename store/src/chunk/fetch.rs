@@ -18,10 +18,35 @@ use crate::object::ObjectClient;
 const COALESCE_GAP: u64 = 512 << 10;
 /// Largest request.
 const MAX_REQUEST: u64 = 8 << 20;
-/// Stored bytes of the first window, so that a query that stops early has read little; each further window is twice as large, up to
-/// [`MAX_WINDOW`].
-const FIRST_WINDOW: u64 = 1 << 20;
-const MAX_WINDOW: u64 = 8 << 20;
+/// How far a read runs ahead of what is decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadAhead {
+    /// Stored bytes of the first window; each further window is twice as large, up to `window_bytes`.
+    pub first_window_bytes: u64,
+    /// Stored bytes of the largest window. A page that is larger is a window of its own.
+    pub window_bytes: u64,
+    /// Windows that are in memory, at least 1: one that is decoded, the others on their way.
+    pub windows: usize,
+}
+
+impl ReadAhead {
+    /// For a query: it may stop early and should then have read little; if it does not, few requests read much.
+    pub const QUERY: Self = Self { first_window_bytes: 1 << 20, window_bytes: 8 << 20, windows: 2 };
+    /// For one of many inputs that are read at the same time, each slowly.
+    pub const MERGE: Self = Self { first_window_bytes: 1 << 20, window_bytes: 1 << 20, windows: 2 };
+
+    /// Ranges closer than this become one request.
+    fn gap(&self) -> u64 {
+        COALESCE_GAP.min(self.window_bytes / 8)
+    }
+
+    /// Most bytes that a read of an object of `size` bytes holds before they are decoded: windows, and what lies between ranges that became one request.
+    pub fn memory_bytes(&self, size: u64) -> u64 {
+        let gaps = self.gap().saturating_mul(u64::try_from(2 * Leaf::ALL.len()).unwrap_or(u64::MAX));
+        let windows = u64::try_from(self.windows).unwrap_or(u64::MAX);
+        self.window_bytes.saturating_add(gaps).saturating_mul(windows).min(size)
+    }
+}
 
 /// A page of a row group and the rows wanted from it, counted from the page's first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,10 +63,10 @@ pub(crate) struct Window {
 }
 
 /// Splits the selected rows into windows. `selection` is ascending and disjoint; rows past the end of the chunk are an error.
-pub(crate) fn plan(footer: &ChunkFooter, selection: &[Range<u64>], leaves: &[Leaf]) -> Result<Vec<Window>, StoreError> {
+pub(crate) fn plan(footer: &ChunkFooter, selection: &[Range<u64>], leaves: &[Leaf], ahead: &ReadAhead) -> Result<Vec<Window>, StoreError> {
     check_selection(footer, selection)?;
     let mut windows: Vec<Window> = Vec::new();
-    let (mut budget, mut used) = (FIRST_WINDOW, 0u64);
+    let (mut budget, mut used) = (ahead.first_window_bytes, 0u64);
     for (group_index, group) in footer.groups.iter().enumerate() {
         let mut open = false;
         for (page, borders) in group.borders.windows(2).enumerate() {
@@ -53,7 +78,7 @@ pub(crate) fn plan(footer: &ChunkFooter, selection: &[Range<u64>], leaves: &[Lea
             let bytes: u64 = leaves.iter().filter_map(|leaf| group.columns.get(leaf.index())?.pages.get(page)).map(|span| span.length).sum();
             if open && used + bytes > budget {
                 open = false;
-                budget = (budget * 2).min(MAX_WINDOW);
+                budget = budget.saturating_mul(2).min(ahead.window_bytes);
             }
             if !open {
                 windows.push(Window { group: group_index, picks: Vec::new() });
@@ -105,11 +130,11 @@ pub(crate) fn window_spans(footer: &ChunkFooter, window: &Window, leaves: &[Leaf
 }
 
 /// Merges sorted spans that are close to each other.
-pub(crate) fn coalesce(spans: &[Span]) -> Vec<Range<u64>> {
+pub(crate) fn coalesce(spans: &[Span], ahead: &ReadAhead) -> Vec<Range<u64>> {
     let mut merged: Vec<Range<u64>> = Vec::new();
     for span in spans {
         match merged.last_mut() {
-            Some(last) if span.start.saturating_sub(last.end) <= COALESCE_GAP && span.end().max(last.end) - last.start <= MAX_REQUEST => {
+            Some(last) if span.start.saturating_sub(last.end) <= ahead.gap() && span.end().max(last.end) - last.start <= MAX_REQUEST => {
                 last.end = last.end.max(span.end());
             }
             _ => merged.push(span.start..span.end()),

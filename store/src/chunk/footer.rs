@@ -15,7 +15,7 @@ use parquet::schema::types::SchemaDescriptor;
 use schema::manifest::ManifestError;
 use schema::{ChunkManifest, ChunkName, ChunkRef};
 
-use super::layout::{FORMAT_VERSION, Leaf, MANIFEST_KEY, MAX_MANIFEST_BYTES, VERSION_KEY, file_schema};
+use super::layout::{FORMAT_VERSION, FileLayout, Leaf, MANIFEST_KEY, MAX_MANIFEST_BYTES, VERSION_KEY};
 use super::thrift::check_struct;
 
 /// The manifest of a chunk and the places of its pages.
@@ -189,13 +189,21 @@ pub(crate) fn read_manifest_frame(compressed: &[u8]) -> Result<ChunkManifest, Fo
     Ok(ChunkManifest::decode(&encoded)?)
 }
 
+/// The columns must be those of a level, which begin alike.
 fn check_schema(found: &SchemaDescriptor) -> Result<(), FooterError> {
-    let expected: Arc<SchemaDescriptor> = file_schema()?;
-    let same = found.num_columns() == expected.num_columns()
+    for layout in FileLayout::ALL {
+        if has_columns(found, &*layout.schema()?) {
+            return Ok(());
+        }
+    }
+    Err(FooterError::Layout { what: "the columns are not those of a chunk" })
+}
+
+fn has_columns(found: &SchemaDescriptor, expected: &SchemaDescriptor) -> bool {
+    found.num_columns() == expected.num_columns()
         && found.columns().iter().zip(expected.columns()).all(|(f, e)| {
             (f.path(), f.physical_type(), f.max_def_level(), f.max_rep_level()) == (e.path(), e.physical_type(), e.max_def_level(), e.max_rep_level())
-        });
-    if same { Ok(()) } else { Err(FooterError::Layout { what: "the columns are not those of a chunk" }) }
+        })
 }
 
 fn locate_pages(metadata: &ParquetMetaData, file_size: u64) -> Result<Vec<GroupPages>, FooterError> {
@@ -203,13 +211,14 @@ fn locate_pages(metadata: &ParquetMetaData, file_size: u64) -> Result<Vec<GroupP
     let mut groups = Vec::with_capacity(metadata.num_row_groups());
     let mut first_row = 0u64;
     for (group, index) in metadata.row_groups().iter().zip(offset_index) {
-        if index.len() != Leaf::ALL.len() || group.columns().len() != Leaf::ALL.len() {
+        if index.len() != group.columns().len() || index.len() < Leaf::ALL.len() {
             return Err(FooterError::Layout { what: "a row group lacks a column" });
         }
         let rows = u64::try_from(group.num_rows()).map_err(|_| FooterError::Layout { what: "a row group has less than no rows" })?;
-        let mut columns = Vec::with_capacity(index.len());
+        // What is behind the leaves of all chunks is for other engines.
+        let mut columns = Vec::with_capacity(Leaf::ALL.len());
         let mut borders: Option<Vec<u64>> = None;
-        for (column, pages) in group.columns().iter().zip(index) {
+        for (column, pages) in group.columns().iter().zip(index).take(Leaf::ALL.len()) {
             let column_borders = page_borders(pages.page_locations(), first_row, rows)?;
             match &borders {
                 Some(known) if *known != column_borders => return Err(FooterError::Layout { what: "pages of different columns cover different rows" }),

@@ -22,10 +22,36 @@ pub(crate) const PAGE_ROWS: usize = 1 << 15;
 /// zstd level of level-0 chunks: 3 is no smaller on log lines and a quarter slower.
 pub(crate) const ZSTD_LEVEL: i32 = 1;
 
+/// zstd level of level-1 chunks: they are written once and read for years.
+pub(crate) const LEVEL1_ZSTD_LEVEL: i32 = 9;
+/// Bytes of lines and metadata values after which a row group of a level-1 chunk ends: the unit in which other engines skip and share work.
+pub(crate) const LEVEL1_ROW_GROUP_BYTES: usize = 16 << 20;
+
 /// Most bytes that a manifest may have before compression.
 pub(crate) const MAX_MANIFEST_BYTES: usize = 512 << 20;
 
-/// The leaf columns in file order.
+/// Which columns a file has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileLayout {
+    /// The columns that Tarn reads.
+    Level0,
+    /// The same, and `labels` behind them for engines that do not read the manifest.
+    Level1,
+}
+
+impl FileLayout {
+    pub(crate) const ALL: [Self; 2] = [Self::Level0, Self::Level1];
+
+    /// The Parquet schema of such files.
+    pub(crate) fn schema(self) -> Result<Arc<SchemaDescriptor>, ParquetError> {
+        match self {
+            Self::Level0 => file_schema(),
+            Self::Level1 => level1_schema(),
+        }
+    }
+}
+
+/// The leaf columns that every file has, in file order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Leaf {
     Timestamp,
@@ -50,14 +76,22 @@ impl Leaf {
     }
 }
 
-/// The Parquet schema of every chunk.
+/// The Parquet schema of level-0 chunks, and the beginning of that of all others.
 pub(crate) fn file_schema() -> Result<Arc<SchemaDescriptor>, ParquetError> {
-    static SCHEMA: LazyLock<Result<Arc<SchemaDescriptor>, String>> =
-        LazyLock::new(|| message().map(|m| Arc::new(SchemaDescriptor::new(Arc::new(m)))).map_err(|error| error.to_string()));
+    static SCHEMA: LazyLock<Result<Arc<SchemaDescriptor>, String>> = LazyLock::new(|| describe(FileLayout::Level0));
     SCHEMA.clone().map_err(ParquetError::General)
 }
 
-fn message() -> Result<Type, ParquetError> {
+fn level1_schema() -> Result<Arc<SchemaDescriptor>, ParquetError> {
+    static SCHEMA: LazyLock<Result<Arc<SchemaDescriptor>, String>> = LazyLock::new(|| describe(FileLayout::Level1));
+    SCHEMA.clone().map_err(ParquetError::General)
+}
+
+fn describe(layout: FileLayout) -> Result<Arc<SchemaDescriptor>, String> {
+    message(layout).map(|message| Arc::new(SchemaDescriptor::new(Arc::new(message)))).map_err(|error| error.to_string())
+}
+
+fn message(layout: FileLayout) -> Result<Type, ParquetError> {
     let timestamp = Type::primitive_type_builder("timestamp", PhysicalType::INT64)
         .with_repetition(Repetition::REQUIRED)
         .with_logical_type(Some(LogicalType::timestamp(true, TimeUnit::NANOS)))
@@ -66,16 +100,19 @@ fn message() -> Result<Type, ParquetError> {
         .with_repetition(Repetition::REQUIRED)
         .with_logical_type(Some(LogicalType::integer(64, false)))
         .build()?;
+    let mut columns = vec![Arc::new(timestamp), Arc::new(stream_id), Arc::new(string("line")?), Arc::new(map("structured_metadata")?)];
+    if layout == FileLayout::Level1 {
+        columns.push(Arc::new(map("labels")?));
+    }
+    Type::group_type_builder("tarn").with_fields(columns).build()
+}
+
+fn map(name: &str) -> Result<Type, ParquetError> {
     let pairs = Type::group_type_builder("key_value")
         .with_repetition(Repetition::REPEATED)
         .with_fields(vec![Arc::new(string("key")?), Arc::new(string("value")?)])
         .build()?;
-    let metadata = Type::group_type_builder("structured_metadata")
-        .with_repetition(Repetition::REQUIRED)
-        .with_logical_type(Some(LogicalType::Map))
-        .with_fields(vec![Arc::new(pairs)])
-        .build()?;
-    Type::group_type_builder("tarn").with_fields(vec![Arc::new(timestamp), Arc::new(stream_id), Arc::new(string("line")?), Arc::new(metadata)]).build()
+    Type::group_type_builder(name).with_repetition(Repetition::REQUIRED).with_logical_type(Some(LogicalType::Map)).with_fields(vec![Arc::new(pairs)]).build()
 }
 
 fn string(name: &str) -> Result<Type, ParquetError> {

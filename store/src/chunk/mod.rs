@@ -3,32 +3,42 @@
 //! Must not know: which rows a query wants and why, manifests of many chunks, LogQL, HTTP.
 //!
 //! In reading order: rows are put in canonical `order`, `hash`ed, `write`n page by page, `build`t into a named object and `commit`ted with one
-//! PUT. A reader opens the `footer` (through the `cache`; `thrift` guards it), `fetch`es the pages it needs and `decode`s them into [`ChunkRows`].
+//! PUT. Level-1 chunks are written by a [`ChunkWriter`] out of rows that are in order already. A reader opens the `footer` (through the `cache`; `thrift` guards it), `fetch`es the pages it needs and `decode`s them into [`ChunkRows`].
 
 mod build;
 mod cache;
+mod chunk_writer;
 mod commit;
 mod decode;
 mod encoding;
 mod fetch;
 mod thrift;
 mod footer;
+mod group;
 mod hash;
+mod label_pages;
 mod layout;
 mod metadata;
 mod order;
 mod pages;
 mod read;
 mod rows;
+mod tally;
 mod write;
 
 pub use build::{BuiltChunk, build};
 pub use cache::ChunkCache;
+pub use chunk_writer::{ChunkWriter, MergeOptions, WrittenChunk};
 pub use commit::{CommitOutcome, commit};
+pub use fetch::ReadAhead;
 pub use footer::{ChunkFooter, parse_footer};
 pub use hash::push_hash;
+pub use order::compare_streams;
 pub use read::ChunkReader;
 pub use rows::{ChunkColumns, ChunkRows, MetadataRows, MetadataSet};
+
+pub(crate) use build::build_with;
+pub(crate) use write::WriteOptions;
 
 /// Most rows of one [`ChunkRows`].
 pub const MAX_BATCH_ROWS: usize = 8192;

@@ -2,11 +2,13 @@
 //! Owns: grouping by stream, the order of streams, the stable order by timestamp, what an exact duplicate is.
 //! Must not know: Parquet, hashing, object keys.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::ops::Range;
 
 use hashbrown::DefaultHashBuilder;
+use schema::labels::is_label_name;
 use schema::{LabelSet, RowBatch};
 
 /// Up to this many rows of one timestamp are compared pair by pair, more by hash.
@@ -92,6 +94,23 @@ impl<'a> OrderedRows<'a> {
         ordered
     }
 
+    /// The rows of `batch` as they are: in canonical order already, without copies, one run per stream.
+    pub(crate) fn in_order(batch: &'a RowBatch) -> Self {
+        let rows = batch.timestamps.iter().zip(0u32..).map(|(timestamp, row)| Row { timestamp: *timestamp, batch: 0, row }).collect();
+        let streams = batch.runs.iter().map(|run| OrderedStream { labels: &run.labels, rows: run.rows.clone() }).collect();
+        Self { batches: std::slice::from_ref(batch), rows, streams }
+    }
+
+    /// The streams that have rows in `range`, and how many.
+    pub(crate) fn streams_in(&self, range: Range<usize>) -> impl Iterator<Item = (&'a LabelSet, usize)> {
+        let first = self.streams.partition_point(|stream| stream.rows.end <= range.start);
+        let streams = self.streams.get(first..).unwrap_or(&[]);
+        streams
+            .iter()
+            .take_while(move |stream| stream.rows.start < range.end)
+            .map(move |stream| (stream.labels, stream.rows.end.min(range.end) - stream.rows.start.max(range.start)))
+    }
+
     fn push_stream(&mut self, labels: &'a LabelSet, runs: Vec<BatchRun>, duplicates: &mut Duplicates) {
         let start = self.rows.len();
         for (index, range) in runs {
@@ -149,8 +168,40 @@ impl<'a> OrderedRows<'a> {
     }
 }
 
+/// The canonical order of streams: by `service_name`, then by label text ([`LabelSet`]'s `Display`). Makes no texts of its own unless label names
+/// or values are unusual.
+pub fn compare_streams(a: &LabelSet, b: &LabelSet) -> Ordering {
+    if a == b {
+        return Ordering::Equal;
+    }
+    let services = a.get("service_name").unwrap_or("").cmp(b.get("service_name").unwrap_or(""));
+    // Sets of one text that are not equal can only be told apart by themselves.
+    services.then_with(|| compare_texts(a, b)).then_with(|| a.cmp(b))
+}
+
+/// As the texts compare: label after label, where a label ends in `"`, and the last is followed by `}`, others by `, `.
+fn compare_texts(a: &LabelSet, b: &LabelSet) -> Ordering {
+    let (mut left, mut right) = (a.iter(), b.iter());
+    loop {
+        match (left.next(), right.next()) {
+            (Some(label), Some(other)) if label == other => {}
+            (Some((name, value)), Some((other_name, other_value))) if is_plain(name, value) && is_plain(other_name, other_value) => {
+                let text = name.bytes().chain([b'=', b'"']).chain(value.bytes()).chain([b'"']);
+                let other_text = other_name.bytes().chain([b'=', b'"']).chain(other_value.bytes()).chain([b'"']);
+                return text.cmp(other_text);
+            }
+            _ => return a.to_string().cmp(&b.to_string()),
+        }
+    }
+}
+
+/// Whether the label's text is its name and its value with nothing escaped. `=` and `"` cannot be in such a name, so no text is the beginning of another.
+fn is_plain(name: &str, value: &str) -> bool {
+    is_label_name(name) && value.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
+}
+
 /// Chunks of one service lie together, so that the service's rows are one range.
-fn stream_sort_key(labels: &LabelSet) -> (String, String) {
+pub(crate) fn stream_sort_key(labels: &LabelSet) -> (String, String) {
     (labels.get("service_name").unwrap_or("").to_owned(), labels.to_string())
 }
 

@@ -25,6 +25,11 @@ impl PageCompressor {
         Ok(Self { zstd, buffer: Vec::new() })
     }
 
+    /// Bytes of memory that this takes.
+    pub(crate) fn memory_bytes(&mut self) -> usize {
+        self.buffer.capacity() + self.zstd.context_mut().sizeof()
+    }
+
     /// Appends `raw`, compressed, to `out`.
     fn append(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let bound = zstd::zstd_safe::compress_bound(raw.len());
@@ -58,6 +63,11 @@ pub(crate) struct ColumnPages {
 impl ColumnPages {
     pub(crate) fn new(encoding: Encoding) -> Self {
         Self { file: TrackedWrite::new(Vec::new()), spans: Vec::new(), entries: 0, uncompressed: 0, encoding }
+    }
+
+    /// Bytes of memory that this takes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.file.inner().capacity() + self.spans.capacity() * size_of::<(i64, i32, i64)>()
     }
 
     /// Compresses and appends `page`.

@@ -11,7 +11,7 @@ use schema::{ChunkManifest, ChunkRef};
 
 use super::cache::{ChunkCache, Opened};
 use super::decode::WindowDecoder;
-use super::fetch::{Fetch, FileParts, Window, coalesce, plan, window_spans};
+use super::fetch::{Fetch, FileParts, ReadAhead, Window, coalesce, plan, window_spans};
 use super::footer::{ChunkFooter, FooterError, parse_tail};
 use super::layout::Leaf;
 use super::rows::{ChunkColumns, ChunkRows};
@@ -22,8 +22,6 @@ use crate::object::ObjectClient;
 pub(crate) const SMALL_OBJECT_BYTES: u64 = 512 << 10;
 /// Bytes of the first request for a larger object. Holds the footer of a chunk of some thousand streams.
 pub(crate) const TAIL_BYTES: u64 = 128 << 10;
-/// Windows that are fetched while another is decoded.
-const WINDOWS_AHEAD: usize = 2;
 
 /// An opened chunk: its manifest and the places of its pages. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -53,6 +51,18 @@ impl ChunkReader {
         Ok(Self { chunk: Arc::new(chunk.clone()), name, footer, cache: cache.clone() })
     }
 
+    /// What `chunk` holds: from `frame`, the copy of its label manifest that its day manifest carries, or else from its footer as [`Self::open`] reads it.
+    /// Errors: those of [`Self::open`]; [`StoreError::Corrupt`] for a frame that is damaged or of another chunk.
+    pub async fn labels(client: &ObjectClient, chunk: &ChunkRef, frame: Option<&[u8]>, cache: &ChunkCache) -> Result<Arc<ChunkManifest>, StoreError> {
+        let Some(frame) = frame else { return Ok(Self::open(client, chunk, cache).await?.shared_manifest()) };
+        let name = chunk.name.to_string();
+        let manifest = cache.labels(&name, frame)?;
+        if manifest.rows() != chunk.rows || manifest.time_bounds() != Some((chunk.min, chunk.max)) {
+            return Err(StoreError::corrupt(name, "its labels and its entry in the day manifest disagree"));
+        }
+        Ok(manifest)
+    }
+
     /// Which chunk it is.
     pub fn chunk(&self) -> &ChunkRef {
         &self.chunk
@@ -61,6 +71,11 @@ impl ChunkReader {
     /// What the chunk holds.
     pub fn manifest(&self) -> &ChunkManifest {
         &self.footer.manifest
+    }
+
+    /// Bytes of memory that the opened chunk takes, roughly: its manifest and the places of its pages.
+    pub fn memory_bytes(&self) -> usize {
+        self.footer.memory_bytes()
     }
 
     /// The same, to keep.
@@ -73,15 +88,26 @@ impl ChunkReader {
     /// Each poll decodes at most one page. Dropping the stream ends its requests.
     /// Errors end the stream: those of the store, [`StoreError::Corrupt`] for a damaged page, [`StoreError::Argument`] for a bad selection.
     pub fn read(&self, client: &ObjectClient, selection: Vec<Range<u64>>, columns: ChunkColumns) -> BoxStream<'static, Result<ChunkRows, StoreError>> {
+        self.read_with(client, selection, columns, ReadAhead::QUERY)
+    }
+
+    /// As [`Self::read`], as far ahead as `ahead` says.
+    pub fn read_with(
+        &self,
+        client: &ObjectClient,
+        selection: Vec<Range<u64>>,
+        columns: ChunkColumns,
+        ahead: ReadAhead,
+    ) -> BoxStream<'static, Result<ChunkRows, StoreError>> {
         let leaves = wanted_leaves(columns);
-        let windows = match plan(&self.footer, &selection, &leaves) {
+        let windows = match plan(&self.footer, &selection, &leaves, &ahead) {
             Ok(windows) => windows,
             Err(error) => return stream::iter([Err(error)]).boxed(),
         };
         let body = self.cache.body(&self.name);
         let (reader, client) = (self.clone(), client.clone());
         let decoders = stream::iter(windows).map(move |window| {
-            let source = reader.source(&client, &window, &leaves, body.as_ref());
+            let source = reader.source(&client, &window, &leaves, &ahead, body.as_ref());
             let reader = reader.clone();
             async move {
                 let parts = source.parts().await?;
@@ -89,14 +115,14 @@ impl ChunkReader {
                 Ok::<_, StoreError>(stream::iter(decoder.map(move |rows| rows.map_err(|error| reader.damaged(error)))))
             }
         });
-        decoders.buffered(WINDOWS_AHEAD).try_flatten().boxed()
+        decoders.buffered(ahead.windows.max(1)).try_flatten().boxed()
     }
 
-    fn source(&self, client: &ObjectClient, window: &Window, leaves: &[Leaf], body: Option<&Bytes>) -> Source {
+    fn source(&self, client: &ObjectClient, window: &Window, leaves: &[Leaf], ahead: &ReadAhead, body: Option<&Bytes>) -> Source {
         if let Some(body) = body {
             return Source::Body(body.clone());
         }
-        let ranges = coalesce(&window_spans(&self.footer, window, leaves));
+        let ranges = coalesce(&window_spans(&self.footer, window, leaves), ahead);
         Source::Fetch(Fetch::start(client.clone(), self.name.to_string(), ranges))
     }
 

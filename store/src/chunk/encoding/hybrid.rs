@@ -63,6 +63,61 @@ fn put_packed(values: &[u32], width: u32, out: &mut Vec<u8>) {
     }
 }
 
+/// One bit-packed run of values that are patterns, each many times over, as the levels and indices of a map are that is the same in every row.
+/// After eight repetitions a pattern has filled whole bytes, and the bytes repeat as the values do: they are copied, not computed.
+pub(crate) struct PackedRun<'o> {
+    out: &'o mut Vec<u8>,
+    width: u32,
+    end: usize,
+    pending: u64,
+    bits: u32,
+}
+
+impl<'o> PackedRun<'o> {
+    /// Begins a run of `values` values of `width` bits (1 to 32) at the end of `out`.
+    pub(crate) fn begin(values: usize, width: u32, out: &'o mut Vec<u8>) -> Self {
+        let groups = values.div_ceil(GROUP);
+        if groups > 0 {
+            put_varint(out, u64::try_from(groups).unwrap_or(u64::MAX) << 1 | 1);
+        }
+        let end = out.len() + groups * usize::try_from(width).unwrap_or(0);
+        Self { out, width, end, pending: 0, bits: 0 }
+    }
+
+    /// Appends `pattern` `count` times.
+    pub(crate) fn repeat(&mut self, pattern: &[u32], count: usize) {
+        // The first eight repetitions may begin with bits of another pattern; what the second eight appended is what every further eight append.
+        let spelled_out = if count < 3 * GROUP { count } else { 2 * GROUP };
+        self.spell_out(pattern, spelled_out);
+        let period = pattern.len() * usize::try_from(self.width).unwrap_or(0);
+        let left = count - spelled_out;
+        for _ in 0..left / GROUP {
+            self.out.extend_from_within(self.out.len() - period..);
+        }
+        self.spell_out(pattern, left % GROUP);
+    }
+
+    fn spell_out(&mut self, pattern: &[u32], count: usize) {
+        for value in std::iter::repeat_n(pattern, count).flatten() {
+            self.pending |= u64::from(*value) << self.bits;
+            self.bits += self.width;
+            while self.bits >= 8 {
+                self.out.push(low_byte(self.pending));
+                self.pending >>= 8;
+                self.bits -= 8;
+            }
+        }
+    }
+
+    /// Fills the last group with zeros.
+    pub(crate) fn finish(self) {
+        if self.bits > 0 {
+            self.out.push(low_byte(self.pending));
+        }
+        self.out.resize(self.end, 0);
+    }
+}
+
 /// Reads exactly `count` values of `width` bits from the front of `input` into `out`.
 pub(crate) fn decode(input: &[u8], width: u32, count: usize, out: &mut Vec<u32>) -> Result<(), HybridError> {
     if width > 32 {
@@ -167,6 +222,18 @@ mod tests {
         fn runs_and_noise_round_trip(runs in proptest::collection::vec((0u32..5, 1usize..30), 0..40), width in 3u32..=32) {
             let values: Vec<u32> = runs.iter().flat_map(|(value, count)| std::iter::repeat_n(*value, *count)).collect();
             prop_assert_eq!(round_trip(&values, width), values);
+        }
+
+        #[test]
+        fn patterns_are_what_they_spell(patterns in proptest::collection::vec((proptest::collection::vec(0u32..8, 1..8), 0usize..60), 0..6), width in 3u32..=32) {
+            let values: Vec<u32> = patterns.iter().flat_map(|(pattern, count)| pattern.repeat(*count)).collect();
+            let mut bytes = Vec::new();
+            let mut run = PackedRun::begin(values.len(), width, &mut bytes);
+            patterns.iter().for_each(|(pattern, count)| run.repeat(pattern, *count));
+            run.finish();
+            let mut packed = Vec::new();
+            put_packed(&values, width, &mut packed);
+            prop_assert_eq!(bytes, packed);
         }
 
         #[test]

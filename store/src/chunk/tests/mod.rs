@@ -1,6 +1,7 @@
 //! A chunk against a model that sorts and collapses rows the obvious way, read back by Tarn and by the general Arrow reader.
 
 mod corrupt;
+mod level1;
 mod model;
 mod requests;
 mod round_trip;
