@@ -94,28 +94,46 @@ async fn requests_are_counted_by_route_method_and_status() {
 #[tokio::test]
 async fn a_query_ends_when_its_client_leaves() {
     let server = Server::start(&[]).await;
-    // Enough lines that a regex without a literal needs seconds for them, and far less than it takes a test to fail.
-    let line = "abcdefghij ".repeat(20);
-    for batch in 0..20_i64 {
-        let lines: Vec<(i64, &str)> = (0..5000).map(|n| (THEN + (batch * 5000 + n) * 1000, line.as_str())).collect();
-        assert_eq!(server.push(json_push(&[("app", "big")], &lines)).await.status(), 204);
-    }
-    let slow = r#"sum(count_over_time({app="big"} |~ "(a.?b.?c.?d|b.?c.?d.?e){1,20}x" | regexp "(?P<x>(a|b|c|d|e)+.*(g|h|i)+.*j.*)$" | x != "" [1h]))"#;
-    let query = client().get(server.at("/loki/api/v1/query")).query(&[("query", slow), ("time", "1700000100")]).timeout(Duration::from_millis(50)).send();
-    assert!(query.await.is_err(), "the query is too fast for this test");
+    // One push, so one batch: the work must also end inside of a batch. Milliseconds a row make a minute in all, on any machine far more
+    // than this test takes.
+    let lines: Vec<(i64, &str)> = (0..20_000).map(|n| (THEN + n * 1000, "abcdefghij")).collect();
+    assert_eq!(server.push(json_push(&[("app", "big")], &lines)).await.status(), 204);
+    let slow = r#"sum(count_over_time({app="big"} | line_format `{{ regexReplaceAll "[a-e]+[f-j]+" (repeat 10000 __line__) "${0}" }}` |= "abc" [1h]))"#;
+    let query = client().get(server.at("/loki/api/v1/query")).query(&[("query", slow), ("time", "1700000100")]).timeout(Duration::from_secs(120));
+    let query = tokio::spawn(query.send());
     let clock = store::env::Env::system();
-    loop {
-        let page = server.get("/metrics").await.text().await.unwrap();
-        // This request itself is one.
-        if page.lines().any(|line| line == "tarn_http_requests_in_flight 1") {
-            break;
-        }
-        assert!(clock.monotonic() < Duration::from_secs(2), "the query still runs");
+    // The request that asks is one of those in flight.
+    wait_for_in_flight(&server, 2).await;
+    let before = cpu_seconds(&server).await;
+    while cpu_seconds(&server).await - before < 0.3 {
+        assert!(!query.is_finished(), "the query is too fast for this test");
+        assert!(clock.monotonic() < Duration::from_secs(30), "the query does not run");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let seconds = |page: &str| page.lines().find_map(|line| line.strip_prefix("process_cpu_seconds_total ")?.parse::<f64>().ok()).unwrap();
-    let before = seconds(&server.get("/metrics").await.text().await.unwrap());
+    query.abort();
+    let left = clock.monotonic();
+    wait_for_in_flight(&server, 1).await;
+    let took = clock.monotonic() - left;
+    assert!(took < Duration::from_secs(2), "the query ran for {took:?} after its client left");
+    let before = cpu_seconds(&server).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let after = seconds(&server.get("/metrics").await.text().await.unwrap());
-    assert!(after - before < 0.2, "{} s of CPU after the client left", after - before);
+    let more = cpu_seconds(&server).await - before;
+    assert!(more < 0.2, "{more} s of CPU after the client left");
+}
+
+async fn metric(server: &Server, name: &str) -> f64 {
+    let page = server.get("/metrics").await.text().await.unwrap();
+    page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok()).unwrap()
+}
+
+async fn cpu_seconds(server: &Server) -> f64 {
+    metric(server, "process_cpu_seconds_total").await
+}
+
+async fn wait_for_in_flight(server: &Server, count: u32) {
+    let clock = store::env::Env::system();
+    while metric(server, "tarn_http_requests_in_flight").await != f64::from(count) {
+        assert!(clock.monotonic() < Duration::from_secs(30), "there are never {count} requests in flight");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

@@ -7,6 +7,7 @@ mod chunk_source;
 mod dedupe;
 mod entries;
 mod labels_column;
+mod pace;
 mod pipeline;
 mod plan;
 mod range;

@@ -13,6 +13,7 @@ use futures::StreamExt as _;
 use logql::ast;
 
 use super::labels_column::{LabelsBuilder, LabelsColumn, column};
+use super::pace::Pace;
 use super::plan::{one_input_plan, properties, stream_of};
 use crate::QueryError;
 use crate::labels::{LabelsView, RowLabels};
@@ -22,7 +23,7 @@ use crate::logical::stage_text;
 use crate::pipeline::{NeededLabels, Row, Stage, Verdict};
 
 /// Passes every row through the stages, in order. Other columns than labels and line are handed on as they are. Rows keep
-/// their order. Memory: one batch.
+/// their order. Yields by the time that rows take, since one template can take as long as a thousand others. Memory: one batch.
 #[derive(Debug)]
 pub struct PipelineExec {
     input: Arc<dyn ExecutionPlan>,
@@ -82,7 +83,10 @@ impl PipelineExec {
     fn run(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context)?;
         let stages = Arc::clone(&self.stages);
-        let batches = input.map(move |batch| run_stages(&stages, &batch?));
+        let batches = input.then(move |batch| {
+            let stages = Arc::clone(&stages);
+            async move { run_stages(&stages, &batch?).await }
+        });
         Ok(stream_of(self.schema(), batches))
     }
 }
@@ -103,11 +107,11 @@ enum Outcome {
     Labels(i32),
 }
 
-fn run_stages(stages: &[Arc<dyn Stage>], batch: &RecordBatch) -> Result<RecordBatch> {
+async fn run_stages(stages: &[Arc<dyn Stage>], batch: &RecordBatch) -> Result<RecordBatch> {
     let labels = LabelsColumn::of(batch)?;
     let views = (0..labels.distinct()).map(|key| LabelsView::decode(labels.encoded(key))).collect::<Result<Vec<_>, _>>()?;
     if stages.iter().all(|stage| stage.reads_only_labels()) {
-        return once_per_set(stages, batch, &labels, &views);
+        return once_per_set(stages, batch, &labels, &views).await;
     }
     let timestamps = column::<TimestampNanosecondArray>(batch, TIMESTAMP)?.values();
     let lines = column::<BinaryViewArray>(batch, LINE).ok();
@@ -116,7 +120,9 @@ fn run_stages(stages: &[Arc<dyn Stage>], batch: &RecordBatch) -> Result<RecordBa
     let mut current = Row { timestamp: 0, line: Cow::Borrowed(&[]), labels: RowLabels::new(&empty) };
     let mut encoded = Vec::new();
     let mut unchanged: Vec<Option<i32>> = vec![None; labels.distinct()];
+    let mut pace = Pace::new();
     for (row, &timestamp) in timestamps.iter().enumerate() {
+        pace.worked().await;
         let key = labels.key(row);
         let Some(view) = views.get(key) else { continue };
         current.timestamp = timestamp;
@@ -140,21 +146,22 @@ fn run_stages(stages: &[Arc<dyn Stage>], batch: &RecordBatch) -> Result<RecordBa
 }
 
 /// Stages that look at labels alone run once for each distinct set of the batch.
-fn once_per_set(stages: &[Arc<dyn Stage>], batch: &RecordBatch, labels: &LabelsColumn<'_>, views: &[LabelsView<'_>]) -> Result<RecordBatch> {
+async fn once_per_set(stages: &[Arc<dyn Stage>], batch: &RecordBatch, labels: &LabelsColumn<'_>, views: &[LabelsView<'_>]) -> Result<RecordBatch> {
     let mut out = LabelsBuilder::default();
     let mut encoded = Vec::new();
-    let outcomes: Vec<Outcome> = views
-        .iter()
-        .map(|view| {
-            let mut row = Row { timestamp: 0, line: Cow::Borrowed(&[]), labels: RowLabels::new(view) };
-            if stages.iter().any(|stage| stage.apply(&mut row) == Verdict::Drop) {
-                return Outcome::Dropped;
-            }
-            encoded.clear();
-            row.labels.encode(&mut encoded);
-            Outcome::Labels(out.intern(&encoded))
-        })
-        .collect();
+    let mut outcomes = Vec::with_capacity(views.len());
+    let mut pace = Pace::new();
+    for view in views {
+        pace.worked().await;
+        let mut row = Row { timestamp: 0, line: Cow::Borrowed(&[]), labels: RowLabels::new(view) };
+        if stages.iter().any(|stage| stage.apply(&mut row) == Verdict::Drop) {
+            outcomes.push(Outcome::Dropped);
+            continue;
+        }
+        encoded.clear();
+        row.labels.encode(&mut encoded);
+        outcomes.push(Outcome::Labels(out.intern(&encoded)));
+    }
     let mut kept = Vec::new();
     for row in 0..labels.keys().len() {
         if let Some(Outcome::Labels(set)) = outcomes.get(labels.key(row)) {

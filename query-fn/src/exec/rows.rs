@@ -12,6 +12,7 @@ use store::chunk::{ChunkColumns, ChunkRows, MetadataRows, MetadataSet};
 
 use super::dedupe::{Dedupe, RowIdentity, no_lines};
 use super::labels_column::LabelsBuilder;
+use super::pace::Pace;
 use super::statistics::ScanStatistics;
 use super::units::{Piece, Unit};
 use crate::QueryError;
@@ -44,6 +45,9 @@ struct Segment<'a> {
     rows: Range<usize>,
 }
 
+/// Lines of so many bytes are filtered at once. Enough for a search that runs over whole buffers, and few for a slow regular expression.
+const RUN_BYTES: usize = 64 << 10;
+
 /// The columns that the rows of `unit` must be read with.
 pub(super) fn columns_for(unit: &Unit, filters: &LineMatcher, labels: &NeededLabels, line: LineColumn) -> ChunkColumns {
     let whole = unit.has_overlaps();
@@ -64,10 +68,10 @@ fn reads_metadata(stream: &LabelSet, needed: &NeededLabels) -> bool {
 
 impl RowReader<'_> {
     /// The batch of the wanted rows; `None` where no row is left.
-    pub(super) fn batch(&self, unit: &Unit, rows: &ChunkRows) -> Result<Option<RecordBatch>> {
+    pub(super) async fn batch(&self, unit: &Unit, rows: &ChunkRows, pace: &mut Pace) -> Result<Option<RecordBatch>> {
         let timestamps = rows.timestamps.as_ref().map(|column| -> &[i64] { column.values() }).unwrap_or(&[]);
         let segments = self.segments(unit, rows, timestamps);
-        let mut selected = self.pass_filters(&segments, rows.lines.as_ref())?;
+        let mut selected = self.pass_filters(&segments, rows.lines.as_ref(), pace).await?;
         self.count(rows, selected.len());
         let positions = self.schema.index_of(POSITION).is_ok();
         let identities = match self.dedupe.filter(|_| unit.has_overlaps()) {
@@ -122,8 +126,8 @@ impl RowReader<'_> {
         segments
     }
 
-    /// Rows that pass the line filters, ascending. Segments side by side are searched as one buffer.
-    fn pass_filters(&self, segments: &[Segment<'_>], lines: Option<&BinaryArray>) -> Result<Vec<usize>> {
+    /// Rows that pass the line filters, ascending. Segments side by side are searched as one buffer, in runs after which it may yield.
+    async fn pass_filters(&self, segments: &[Segment<'_>], lines: Option<&BinaryArray>, pace: &mut Pace) -> Result<Vec<usize>> {
         let mut runs: Vec<Range<usize>> = Vec::new();
         for segment in segments {
             match runs.last_mut().filter(|run| run.end == segment.rows.start) {
@@ -138,7 +142,14 @@ impl RowReader<'_> {
         }
         let lines = lines.ok_or_else(no_lines)?;
         let lines = Lines::new(lines.value_offsets(), lines.value_data());
-        runs.into_iter().for_each(|run| self.filters.select(&lines, run, &mut selected));
+        for mut run in runs {
+            while run.start < run.end {
+                let next = lines.run_of(run.clone(), RUN_BYTES);
+                run.start = next.end;
+                self.filters.select(&lines, next, &mut selected);
+                pace.worked().await;
+            }
+        }
         Ok(selected)
     }
 

@@ -19,6 +19,7 @@ use store::chunk::ChunkRows;
 use store::object::ObjectClient;
 
 use super::dedupe::Dedupe;
+use super::pace::Pace;
 use super::plan::{properties, stream_of};
 use super::rows::{RowReader, columns_for};
 use super::statistics::ScanStatistics;
@@ -164,6 +165,7 @@ impl ExecutionPlan for ChunkScanExec {
             schema: self.schema(),
             waiting: units.iter().cloned().collect(),
             current: None,
+            pace: Pace::new(),
         };
         let batches = futures::stream::try_unfold(state, |mut state| async move { Ok(state.next().await?.map(|batch| (batch, state))) });
         Ok(stream_of(self.schema(), batches))
@@ -180,13 +182,15 @@ struct PartitionScan {
     schema: arrow::datatypes::SchemaRef,
     waiting: VecDeque<Unit>,
     current: Option<(Unit, BoxStream<'static, Result<ChunkRows, StoreError>>)>,
+    pace: Pace,
 }
 
 impl PartitionScan {
-    /// The next batch with a row in it. Yields to the scheduler after every batch of the chunk, also after those without.
+    /// The next batch with a row in it. Yields by the time that batches take, also those without a row, and what is done with them.
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             tokio::task::consume_budget().await;
+            self.pace.worked().await;
             let Some((unit, rows)) = &mut self.current else {
                 match self.waiting.pop_front() {
                     Some(unit) => self.open(unit).await.map_err(QueryError::from)?,
@@ -213,7 +217,7 @@ impl PartitionScan {
                         dedupe: self.dedupe.as_deref(),
                         statistics: &self.statistics,
                     };
-                    if let Some(batch) = reader.batch(unit, &rows)? {
+                    if let Some(batch) = reader.batch(unit, &rows, &mut self.pace).await? {
                         return Ok(Some(batch));
                     }
                 }

@@ -25,6 +25,14 @@ impl<'a> Lines<'a> {
         self.values.get(self.start(row)..self.start(row + 1)).unwrap_or(&[])
     }
 
+    /// The first rows of `range` that together have at most `bytes` bytes; at least one row.
+    pub fn run_of(&self, range: Range<usize>, bytes: usize) -> Range<usize> {
+        let offsets = self.offsets.get(range.start + 1..=range.end).unwrap_or(&[]);
+        let last = i32::try_from(self.start(range.start).saturating_add(bytes)).unwrap_or(i32::MAX);
+        let rows = offsets.partition_point(|&offset| offset <= last);
+        range.start..range.end.min(range.start + rows.max(1))
+    }
+
     /// The buffer up to the end of the last line of `range`.
     pub(super) fn haystack(&self, range: &Range<usize>) -> &'a [u8] {
         self.values.get(..self.start(range.end)).unwrap_or(&[])
