@@ -16,6 +16,9 @@ use crate::store::Store;
 /// How long a start may take. A start on S3 asks the store a dozen times whether it can be trusted.
 const START: Duration = Duration::from_secs(60);
 
+/// Beginnings of the names of variables that cargo sets for the package whose test it runs.
+const OF_THE_PACKAGE: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_NAME"];
+
 /// A running server. Dropping it kills it (SIGKILL); the end of its log stays with the store.
 #[derive(Debug)]
 pub struct Server {
@@ -147,8 +150,8 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
-/// The binary that `TARN_BIN` names, else the one beside this test, built if need be.
-fn binary() -> Result<PathBuf> {
+/// The binary that `TARN_BIN` names, else the one beside this test, built if need be. That can take long: before a check's time begins.
+pub fn binary() -> Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     if let Some(path) = env::var_os("TARN_BIN") {
         return Ok(PathBuf::from(path));
@@ -166,6 +169,13 @@ fn build() -> Result<PathBuf> {
         .args(["build", "--workspace", "--bin", "tarn", "--locked"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env("CARGO_TARGET_DIR", folder.parent().context("target folder")?);
+    // What cargo tells a test about its package. Build scripts of dependencies watch some of these, so cargo would build those
+    // and all that stands on them again, DataFusion included.
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| OF_THE_PACKAGE.iter().any(|start| name.starts_with(start))) {
+            cargo.env_remove(name);
+        }
+    }
     if folder.ends_with("release") {
         cargo.arg("--release");
     }

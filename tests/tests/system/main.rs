@@ -73,6 +73,8 @@ mod writers;
 fn run<F: Future<Output = anyhow::Result<()>>>(kind: Kind, check: impl FnOnce(Store) -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let store = Store::fresh(kind).unwrap();
+    // Its build is not what a check is about, and may take longer than one.
+    tests::server::binary().unwrap();
     let outcome = runtime.block_on(async { tokio::time::timeout(LIMIT, check(store.clone())).await? });
     if let Err(error) = outcome {
         // The last two servers: a crash test has many.
