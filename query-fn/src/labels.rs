@@ -7,16 +7,24 @@
 //! Encoding of a set: for each label in name order `category: u8, name length: varint, name, value length: varint, value`.
 //! Equal sets have equal bytes.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ops::Range;
 
+use schema::LabelSet;
+use store::chunk::MetadataSet;
+
 use crate::QueryError;
+use crate::pipeline::NeededLabels;
 
 /// The label that holds the kind of a pipeline error.
 pub const ERROR_LABEL: &str = "__error__";
 /// The label that holds the text of a pipeline error.
 pub const ERROR_DETAILS_LABEL: &str = "__error_details__";
+
+/// Appended to the name of a metadata label that a stream label has already.
+const COLLISION_SUFFIX: &str = "_extracted";
 
 /// Where a label came from (spec/logql.md section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -98,6 +106,29 @@ pub fn encode_sorted<'a>(labels: impl IntoIterator<Item = LabelRef<'a>>, out: &m
         put_text(out, label.name);
         put_text(out, label.value);
     }
+}
+
+/// Appends the encoding of the needed labels of a row: the stream's, and its metadata, renamed where the stream has the name.
+pub(crate) fn encode_row(stream: &LabelSet, metadata: Option<&MetadataSet>, needed: &NeededLabels, out: &mut Vec<u8>) {
+    let own = stream.iter().filter(|(name, _)| needed.contains(name)).map(|(name, value)| LabelRef { category: Category::Stream, name, value });
+    let Some(metadata) = metadata.filter(|set| !set.is_empty()) else { return encode_sorted(own, out) };
+    let renamed: Vec<(Cow<'_, str>, &str)> = metadata
+        .iter()
+        .map(|(name, value)| match stream.get(name) {
+            Some(_) => (format!("{name}{COLLISION_SUFFIX}").into(), &**value),
+            None => ((&**name).into(), &**value),
+        })
+        .collect();
+    let added = renamed.iter().filter(|(name, _)| needed.contains(name)).map(|(name, value)| LabelRef { category: category_of(name), name, value });
+    let mut labels: Vec<LabelRef<'_>> = own.chain(added).collect();
+    labels.sort_by(|a, b| a.name.cmp(b.name));
+    labels.dedup_by(|later, earlier| later.name == earlier.name);
+    encode_sorted(labels, out);
+}
+
+/// Metadata with the name of an error label is an error (spec/logql.md section 3).
+fn category_of(name: &str) -> Category {
+    if matches!(name, ERROR_LABEL | ERROR_DETAILS_LABEL) { Category::Parsed } else { Category::Metadata }
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {

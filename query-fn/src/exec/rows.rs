@@ -8,7 +8,7 @@ use arrow::array::{Array, ArrayRef, BinaryArray, BinaryViewBuilder, Int64Array, 
 use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use schema::{LabelSet, TimeRange};
-use store::chunk::{ChunkColumns, ChunkRows, MetadataRows, MetadataSet};
+use store::chunk::{ChunkColumns, ChunkRows, MetadataRows};
 
 use super::dedupe::{Dedupe, RowIdentity, no_lines};
 use super::labels_column::LabelsBuilder;
@@ -16,14 +16,11 @@ use super::pace::Pace;
 use super::statistics::ScanStatistics;
 use super::units::{Piece, Unit};
 use crate::QueryError;
-use crate::labels::{Category, ERROR_DETAILS_LABEL, ERROR_LABEL, LabelRef, encode_sorted};
+use crate::labels::encode_row;
 use crate::line_filter::{LineMatcher, Lines};
 use crate::logical::LineColumn;
 use crate::logical::columns::POSITION;
 use crate::pipeline::NeededLabels;
-
-/// Appended to the name of a metadata label that a stream label has already.
-const COLLISION_SUFFIX: &str = "_extracted";
 
 /// Makes batches out of the rows of one unit.
 #[derive(Debug)]
@@ -213,7 +210,7 @@ impl RowReader<'_> {
                 _ => *known.entry(pair).or_insert_with(|| {
                     encoded.clear();
                     if let Some(segment) = segments.get(at) {
-                        encode(&segment.piece.labels, metadata.and_then(|metadata| metadata.get(row)), self.labels, &mut encoded);
+                        encode_row(&segment.piece.labels, metadata.and_then(|metadata| metadata.get(row)), self.labels, &mut encoded);
                     }
                     builder.intern(&encoded)
                 }),
@@ -223,29 +220,6 @@ impl RowReader<'_> {
         }
         builder.finish()
     }
-}
-
-/// Appends the encoding of the needed labels of a row: the stream's, and its metadata, renamed where the stream has the name.
-fn encode(stream: &LabelSet, metadata: Option<&MetadataSet>, needed: &NeededLabels, out: &mut Vec<u8>) {
-    let own = stream.iter().filter(|(name, _)| needed.contains(name)).map(|(name, value)| LabelRef { category: Category::Stream, name, value });
-    let Some(metadata) = metadata.filter(|set| !set.is_empty()) else { return encode_sorted(own, out) };
-    let renamed: Vec<(std::borrow::Cow<'_, str>, &str)> = metadata
-        .iter()
-        .map(|(name, value)| match stream.get(name) {
-            Some(_) => (format!("{name}{COLLISION_SUFFIX}").into(), &**value),
-            None => ((&**name).into(), &**value),
-        })
-        .collect();
-    let added = renamed.iter().filter(|(name, _)| needed.contains(name)).map(|(name, value)| LabelRef { category: category_of(name), name, value });
-    let mut labels: Vec<LabelRef<'_>> = own.chain(added).collect();
-    labels.sort_by(|a, b| a.name.cmp(b.name));
-    labels.dedup_by(|later, earlier| later.name == earlier.name);
-    encode_sorted(labels, out);
-}
-
-/// Metadata with the name of an error label is an error (spec/logql.md section 3).
-fn category_of(name: &str) -> Category {
-    if matches!(name, ERROR_LABEL | ERROR_DETAILS_LABEL) { Category::Parsed } else { Category::Metadata }
 }
 
 /// The selected lines. Where most of a buffer is selected it is shared, else the lines are copied, so that a few lines do
