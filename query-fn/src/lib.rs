@@ -18,6 +18,8 @@ mod template;
 pub mod samples;
 mod response;
 pub mod result;
+mod row_selector;
 
 pub use error::QueryError;
 pub use result::QueryResult;
+pub use row_selector::RowSelector;
