@@ -211,3 +211,6 @@ impl Edit {
 pub(crate) const fn target_like(key: &Level1Key) -> Target {
     if key.hour.is_some() { Target::Hours } else { Target::Day }
 }
+
+#[cfg(test)]
+mod tests;

@@ -212,7 +212,7 @@ fn entry_of(key: Level1Key, file: &WrittenChunk) -> ChunkEntry {
         max: file.max,
         streams: u64::try_from(file.manifest.streams.len()).unwrap_or(u64::MAX),
         footer: file.footer_bytes,
-        bloom: LabelBloom::of_streams(file.manifest.streams.iter().map(|stream| &stream.labels)),
+        bloom: LabelBloom::large_of_streams(file.manifest.streams.iter().map(|stream| &stream.labels)),
         labels: (file.labels_frame.len() <= MAX_INLINE_LABELS).then(|| file.labels_frame.clone().into()),
     }
 }

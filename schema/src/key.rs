@@ -161,8 +161,8 @@ fn parse_time(text: &str) -> Option<Timestamp> {
     u64::from_str_radix(text, 16).ok().map(|bits| Timestamp((bits ^ (1 << 63)).cast_signed()))
 }
 
-/// A Bloom filter over the `name=value` pairs of a chunk's streams, small enough for a file name: 64 to 512 bits, three
-/// probes. A chunk with too many pairs has no filter, written `x`: then every pair may be inside.
+/// A Bloom filter over the `name=value` pairs of a chunk's streams, three probes. In a file name 64 to 512 bits, in a day manifest up to 32,768.
+/// A chunk with too many pairs has no filter, written `x`: then every pair may be inside.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct LabelBloom {
     words: Vec<u64>,
@@ -174,20 +174,33 @@ const BITS_PER_PAIR: usize = 8;
 /// Beyond this many pairs 512 bits say next to nothing.
 const BLOOM_MAX_PAIRS: usize = 200;
 
+/// Beyond this many pairs a day manifest would grow too large.
+const LARGE_BLOOM_MAX_PAIRS: usize = 4096;
+/// Words of the largest filter.
+const LARGE_BLOOM_WORDS: usize = 512;
+
 impl LabelBloom {
-    /// The filter of a chunk with these streams.
+    /// The filter of a chunk with these streams, for its name.
     pub fn of_streams<'a>(streams: impl IntoIterator<Item = &'a LabelSet>) -> Self {
+        Self::sized(streams, BLOOM_MAX_PAIRS, 8)
+    }
+
+    /// The filter of a chunk with these streams, for its entry in a day manifest.
+    pub fn large_of_streams<'a>(streams: impl IntoIterator<Item = &'a LabelSet>) -> Self {
+        Self::sized(streams, LARGE_BLOOM_MAX_PAIRS, LARGE_BLOOM_WORDS)
+    }
+
+    fn sized<'a>(streams: impl IntoIterator<Item = &'a LabelSet>, max_pairs: usize, max_words: usize) -> Self {
         let mut hashes = HashSet::new();
         for labels in streams {
             for (name, value) in labels.iter() {
                 hashes.insert(pair_hash(name, value));
-                if hashes.len() > BLOOM_MAX_PAIRS {
+                if hashes.len() > max_pairs {
                     return Self::default();
                 }
             }
         }
-        let wanted = hashes.len() * BITS_PER_PAIR;
-        let words = BLOOM_WORDS.into_iter().find(|words| words * 64 >= wanted).unwrap_or(8);
+        let words = (hashes.len() * BITS_PER_PAIR).div_ceil(64).next_power_of_two().clamp(1, max_words);
         let mut bloom = Self { words: vec![0; words] };
         for hash in hashes {
             for (word, mask) in probes(hash, words) {
@@ -215,6 +228,16 @@ impl LabelBloom {
         let words = (0..text.len()).step_by(16).map(|at| u64::from_str_radix(text.get(at..at + 16)?, 16).ok()).collect::<Option<Vec<u64>>>()?;
         Some(Self { words })
     }
+
+    /// The filter as 64-bit words; none for a chunk without a filter.
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// The filter of these words; `None` if no filter has so many.
+    pub(crate) fn of_words(words: Vec<u64>) -> Option<Self> {
+        (words.is_empty() || (words.len().is_power_of_two() && words.len() <= LARGE_BLOOM_WORDS)).then_some(Self { words })
+    }
 }
 
 impl fmt::Display for LabelBloom {
@@ -234,10 +257,11 @@ fn pair_hash(name: &str, value: &str) -> u64 {
     u64::from_le_bytes(first)
 }
 
-/// The (word, bit mask) of each probe: nine hash bits a probe, cut to the filter's size.
+/// The (word, bit mask) of each probe: nine hash bits a probe, or 15 for a filter of more than 512 bits, cut to the filter's size.
 fn probes(hash: u64, words: usize) -> impl Iterator<Item = (usize, u64)> {
+    let width = if words > 8 { 15 } else { 9 };
     (0..BLOOM_PROBES).map(move |probe| {
-        let bits = (hash >> (probe * 9)) & 0x1ff;
+        let bits = (hash >> (probe * width)) & ((1 << width) - 1);
         let word = usize::try_from(bits >> 6).unwrap_or(0) % words.max(1);
         (word, 1 << (bits & 63))
     })
@@ -287,6 +311,22 @@ mod tests {
         let bloom = LabelBloom::of_streams(&streams);
         assert_eq!(bloom.to_string(), "x");
         assert!(bloom.may_contain("never", "seen"));
+    }
+
+    #[test]
+    fn a_large_filter_rules_out_most_absent_pairs() {
+        let sets = |count: usize| (0..count).map(|i| LabelSet::from_pairs([("pod", format!("{i}"))]).unwrap()).collect::<Vec<_>>();
+        for (count, words) in [(10, 2), (200, 32), (1300, 256), (4096, 512)] {
+            let streams = sets(count);
+            let bloom = LabelBloom::large_of_streams(&streams);
+            assert_eq!(bloom.words().len(), words, "{count} pairs");
+            assert!((0..count).all(|i| bloom.may_contain("pod", &i.to_string())));
+            let false_hits = (0..1000).filter(|i| bloom.may_contain("pod", &format!("absent-{i}"))).count();
+            assert!(false_hits < 100, "{false_hits} of 1000 at {count} pairs");
+            assert_eq!(LabelBloom::of_words(bloom.words().to_vec()), Some(bloom));
+        }
+        assert_eq!(LabelBloom::large_of_streams(&sets(4097)), LabelBloom::default());
+        assert!(LabelBloom::of_words(vec![0; 3]).is_none() && LabelBloom::of_words(vec![0; 1024]).is_none());
     }
 
     #[test]

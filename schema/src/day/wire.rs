@@ -32,7 +32,8 @@ pub(super) fn encode(manifest: &DayManifest) -> Vec<u8> {
         put_varint(&mut out, zigzag(chunk.max.as_nanos()));
         put_varint(&mut out, chunk.streams);
         put_varint(&mut out, chunk.footer);
-        put_text(&mut out, &chunk.bloom.to_string());
+        put_varint(&mut out, len64(chunk.bloom.words().len()));
+        chunk.bloom.words().iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
         // 0: not here.
         put_varint(&mut out, chunk.labels.as_ref().map_or(0, |labels| len64(labels.len()) + 1));
         out.extend_from_slice(chunk.labels.as_deref().unwrap_or_default());
@@ -112,7 +113,8 @@ fn read_chunk(tenant: &TenantId, day: Day, input: &mut Input<'_>) -> Result<Chun
     let (min, max) = (read_time(input)?, read_time(input)?);
     let streams = input.varint()?;
     let footer = input.varint()?;
-    let bloom = LabelBloom::parse(read_text(input)?).ok_or_else(|| input.invalid("a label filter that is none"))?;
+    let words = repeated(input, |input| Ok(u64::from_le_bytes(input.array()?)))?;
+    let bloom = LabelBloom::of_words(words).ok_or_else(|| input.invalid("a label filter that is none"))?;
     let labels = match input.count_or_none()? {
         None => None,
         Some(length) => Some(input.take(length)?.into()),
