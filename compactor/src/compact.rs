@@ -340,3 +340,6 @@ impl Compactor {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,10 +69,17 @@ impl Shares {
     }
 }
 
+/// A file that rows are still added to.
+#[derive(Debug)]
+struct OpenFile {
+    writer: ChunkWriter,
+    line_bytes: u64,
+}
+
 /// What is known of the files of a place.
 #[derive(Clone, Copy, Debug)]
 struct FilePlan {
-    /// Raw bytes after which a file ends.
+    /// Line bytes after which a file ends.
     bytes: u64,
     /// Whether the files are large enough to stay as they are.
     last: bool,
@@ -104,7 +111,7 @@ pub(crate) struct Outputs<'a> {
     run: Ulid,
     files_begun: u16,
     plans: HashMap<Place, FilePlan>,
-    open: BTreeMap<Place, ChunkWriter>,
+    open: BTreeMap<Place, OpenFile>,
     filter: RowFilter<'a>,
     stream: Option<LabelSet>,
     partition: Partition,
@@ -139,8 +146,8 @@ impl<'a> Outputs<'a> {
 
     /// Uploads what is left. The entries of all files, and what was left out.
     pub(crate) async fn finish(mut self) -> Result<(Vec<ChunkEntry>, RowFilter<'a>, u64), CompactError> {
-        while let Some((place, writer)) = self.open.pop_first() {
-            self.upload(place, writer).await?;
+        while let Some((place, file)) = self.open.pop_first() {
+            self.upload(place, file.writer).await?;
         }
         self.written.sort_by(|a, b| a.key.cmp(&b.key));
         Ok((self.written, self.filter, self.outside))
@@ -149,11 +156,11 @@ impl<'a> Outputs<'a> {
     /// Ends files, the largest first, until those that are left fit.
     async fn bound_memory(&mut self) -> Result<(), CompactError> {
         loop {
-            let sizes: Vec<(usize, Place)> = self.open.iter_mut().map(|(place, writer)| (writer.memory_bytes(), place.clone())).collect();
+            let sizes: Vec<(usize, Place)> = self.open.iter_mut().map(|(place, file)| (file.writer.memory_bytes(), place.clone())).collect();
             let sum: usize = sizes.iter().map(|(bytes, _)| bytes).sum();
             let Some((_, largest)) = sizes.into_iter().max().filter(|_| sum > self.to.plan.output_memory) else { return Ok(()) };
-            let Some(writer) = self.open.remove(&largest) else { return Ok(()) };
-            self.upload(largest, writer).await?;
+            let Some(file) = self.open.remove(&largest) else { return Ok(()) };
+            self.upload(largest, file.writer).await?;
         }
     }
 
@@ -233,17 +240,19 @@ impl RowSink for Outputs<'_> {
         }
         let place = self.place(at);
         let plan = self.plan_of(&place);
-        let writer = match self.open.entry(place.clone()) {
+        let file = match self.open.entry(place.clone()) {
             std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
             std::collections::btree_map::Entry::Vacant(free) => {
                 let zstd_level = if plan.last { ZSTD_FINAL } else { ZSTD_SMALL };
-                free.insert(ChunkWriter::new(&MergeOptions { zstd_level, ..MergeOptions::default() })?)
+                free.insert(OpenFile { writer: ChunkWriter::new(&MergeOptions { zstd_level, ..MergeOptions::default() })?, line_bytes: 0 })
             }
         };
-        writer.push(labels, at.as_nanos(), line, metadata)?;
-        if writer.raw_bytes() >= plan.bytes {
-            if let Some(writer) = self.open.remove(&place) {
-                self.upload(place, writer).await?;
+        file.writer.push(labels, at.as_nanos(), line, metadata)?;
+        file.line_bytes += u64::try_from(line.len()).unwrap_or(u64::MAX);
+        // Metadata that outweighs the lines by far must not make a file without end.
+        if file.line_bytes >= plan.bytes || file.writer.raw_bytes() >= 2 * self.to.plan.file_bytes.max(plan.bytes) {
+            if let Some(file) = self.open.remove(&place) {
+                self.upload(place, file.writer).await?;
             }
             return Ok(());
         }
