@@ -13,7 +13,6 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use schema::LabelSet;
-use store::chunk::MetadataSet;
 
 use crate::QueryError;
 use crate::pipeline::NeededLabels;
@@ -109,9 +108,11 @@ pub fn encode_sorted<'a>(labels: impl IntoIterator<Item = LabelRef<'a>>, out: &m
 }
 
 /// Appends the encoding of the needed labels of a row: the stream's, and its metadata, renamed where the stream has the name.
-pub(crate) fn encode_row(stream: &LabelSet, metadata: Option<&MetadataSet>, needed: &NeededLabels, out: &mut Vec<u8>) {
+pub(crate) fn encode_row(stream: &LabelSet, metadata: &[(Box<str>, Box<str>)], needed: &NeededLabels, out: &mut Vec<u8>) {
     let own = stream.iter().filter(|(name, _)| needed.contains(name)).map(|(name, value)| LabelRef { category: Category::Stream, name, value });
-    let Some(metadata) = metadata.filter(|set| !set.is_empty()) else { return encode_sorted(own, out) };
+    if metadata.is_empty() {
+        return encode_sorted(own, out);
+    }
     let renamed: Vec<(Cow<'_, str>, &str)> = metadata
         .iter()
         .map(|(name, value)| match stream.get(name) {

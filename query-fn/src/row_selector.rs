@@ -81,7 +81,7 @@ impl RowSelector {
             return true;
         }
         let mut encoded = Vec::new();
-        encode_row(labels, Some(metadata), &NeededLabels::All, &mut encoded);
+        encode_row(labels, metadata, &NeededLabels::All, &mut encoded);
         // What was just encoded can be decoded.
         let view = LabelsView::decode(&encoded).unwrap_or_default();
         let mut row = Row { timestamp: at.as_nanos(), line: Cow::Borrowed(line), labels: RowLabels::new(&view) };

@@ -210,7 +210,8 @@ impl RowReader<'_> {
                 _ => *known.entry(pair).or_insert_with(|| {
                     encoded.clear();
                     if let Some(segment) = segments.get(at) {
-                        encode_row(&segment.piece.labels, metadata.and_then(|metadata| metadata.get(row)), self.labels, &mut encoded);
+                        let pairs = metadata.and_then(|metadata| metadata.get(row)).map_or(&[][..], |set| set);
+                        encode_row(&segment.piece.labels, pairs, self.labels, &mut encoded);
                     }
                     builder.intern(&encoded)
                 }),
