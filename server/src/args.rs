@@ -29,7 +29,7 @@ pub(crate) enum Command {
 /// environment beats the file. A running server shows every setting at /config, the defaults at /config?mode=defaults. PORT (as Knative sets it) means --listen 0.0.0.0:$PORT unless an address is given.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  tarn serve\n  AWS_REGION=eu-west-1 tarn serve --listen 0.0.0.0:3100 --store s3://my-logs/tarn\n  tarn serve --store s3://my-logs --role query\n  TARN_LOG=debug tarn serve --config tarn.toml"
+    after_help = "Examples:\n  tarn serve\n  AWS_REGION=eu-west-1 tarn serve --listen 0.0.0.0:3100 --store s3://my-logs/tarn\n  tarn serve --store s3://my-logs --role query\n  tarn serve --store s3://my-logs --role compactor\n  TARN_LOG=debug tarn serve --config tarn.toml"
 )]
 pub(crate) struct ServeArgs {
     /// Address to listen on (TARN_LISTEN) [default: 127.0.0.1:3100]
@@ -38,7 +38,7 @@ pub(crate) struct ServeArgs {
     /// Where the data is: a folder, file:///path, s3://bucket/prefix or memory: (TARN_STORE) [default: ./tarn-data]
     #[arg(long, value_name = "URL")]
     pub(crate) store: Option<String>,
-    /// What this process does: all, ingest or query (TARN_ROLE) [default: all]
+    /// What this process does: all, ingest, query or compactor (TARN_ROLE) [default: all]
     #[arg(long, value_name = "ROLE")]
     pub(crate) role: Option<String>,
     /// Configuration file

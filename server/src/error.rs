@@ -30,6 +30,13 @@ pub(crate) enum TarnError {
         value: String,
         expected: &'static str,
     },
+    /// A `[[compactor.retention]]` that cannot be used.
+    #[error("rule {rule} of [[compactor.retention]] in the configuration file: {problem}")]
+    Retention {
+        /// Which, counted from 1.
+        rule: usize,
+        problem: String,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another address with --listen (or TARN_LISTEN)")]
     Listen {

@@ -3,6 +3,7 @@
 
 mod args;
 mod cli;
+mod compaction;
 mod config;
 mod error;
 mod logging;

@@ -10,6 +10,7 @@ use schema::TenantId;
 use store::ObjectClient;
 use store::env::Env;
 
+use crate::compaction::Compaction;
 use crate::config::Config;
 use crate::error::TarnError;
 
@@ -57,6 +58,11 @@ impl Roles {
         });
         let api = config.role.queries().then(|| Api::new(client.clone(), env.clone(), config.query_limits.clone(), config.query.cache_bytes));
         Ok(Self { client, store, ingester, api })
+    }
+
+    /// Compaction of this store.
+    pub(crate) fn compaction(&self, config: &Config, env: &Env) -> Compaction {
+        Compaction::new(&self.client, env, &config.compactor)
     }
 
     /// Creates or checks the store's format.

@@ -20,7 +20,7 @@ fn an_unknown_key_is_shown_with_its_line() {
 #[test]
 fn wrong_values_name_their_origin() {
     for (args, env, expected) in [
-        (vec!["--role", "boss"], vec![], "--role: 'boss' is not one of all, ingest and query (this version has no compactor)"),
+        (vec!["--role", "boss"], vec![], "--role: 'boss' is not one of all, ingest, query and compactor"),
         (vec![], vec![("TARN_INGEST_FLUSH_INTERVAL", "soon")], "TARN_INGEST_FLUSH_INTERVAL: 'soon' is not a duration such as 500ms, 30s or 7d"),
         (vec!["--listen", "here"], vec![], "--listen: 'here' is not an address such as 127.0.0.1:3100"),
         (vec![], vec![("PORT", "http")], "PORT: 'http' is not a port between 0 and 65535"),

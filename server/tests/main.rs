@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod compact;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod http;

@@ -9,7 +9,7 @@ async fn ready_at_once_with_every_role() {
     let server = Server::start(&[]).await;
     assert!(server.started_in < Duration::from_secs(5), "{:?}", server.started_in);
     assert_eq!(server.get("/ready").await.text().await.unwrap(), "ready\n");
-    assert_eq!(server.get("/services").await.text().await.unwrap(), "server => Running\ningest => Running\nquery => Running\n");
+    assert_eq!(server.get("/services").await.text().await.unwrap(), "server => Running\ningest => Running\nquery => Running\ncompactor => Running\n");
     let info: serde_json::Value = serde_json::from_str(&server.get("/loki/api/v1/status/buildinfo").await.text().await.unwrap()).unwrap();
     assert_eq!(info["version"], env!("CARGO_PKG_VERSION"));
     for key in ["revision", "branch", "buildUser", "buildDate", "goVersion"] {

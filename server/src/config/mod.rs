@@ -2,6 +2,7 @@
 //! Owns: precedence (flag, environment, file, default), the defaults, and what a setting may be.
 //! Must not know: what the settings do.
 
+mod compactor;
 mod raw;
 mod show;
 mod units;
@@ -15,6 +16,7 @@ use crate::args::ServeArgs;
 use crate::error::TarnError;
 use raw::{RawConfig, Scalar};
 
+pub(crate) use compactor::CompactorConfig;
 pub(crate) use show::duration as format_duration;
 pub(crate) use units::{parse_duration, parse_size};
 
@@ -30,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) log: LogConfig,
     pub(crate) ingest: IngestConfig,
     pub(crate) query: QueryConfig,
+    pub(crate) compactor: CompactorConfig,
     pub(crate) ingest_limits: IngestLimits,
     pub(crate) query_limits: QueryLimits,
 }
@@ -40,9 +43,12 @@ pub(crate) enum Role {
     All,
     Ingest,
     Query,
+    Compactor,
 }
 
 impl Role {
+    const ALL: [Self; 4] = [Self::All, Self::Ingest, Self::Query, Self::Compactor];
+
     pub(crate) fn ingests(self) -> bool {
         matches!(self, Self::All | Self::Ingest)
     }
@@ -51,16 +57,21 @@ impl Role {
         matches!(self, Self::All | Self::Query)
     }
 
+    pub(crate) fn compacts(self) -> bool {
+        matches!(self, Self::All | Self::Compactor)
+    }
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::All => "all",
             Self::Ingest => "ingest",
             Self::Query => "query",
+            Self::Compactor => "compactor",
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::All, Self::Ingest, Self::Query].into_iter().find(|role| role.as_str() == text)
+        Self::ALL.into_iter().find(|role| role.as_str() == text)
     }
 }
 
@@ -118,6 +129,7 @@ impl Default for Config {
             log: LogConfig { filter: "info".to_owned(), format: LogFormat::Text },
             ingest: IngestConfig { flush_interval: Duration::from_millis(500), flush_bytes: 8 << 20 },
             query: QueryConfig { cache_bytes: 128 << 20 },
+            compactor: CompactorConfig::default(),
             ingest_limits: IngestLimits::default(),
             query_limits: QueryLimits::default(),
         }
@@ -128,7 +140,7 @@ const ADDRESS: &str = "an address such as 127.0.0.1:3100";
 const DURATION: &str = "a duration such as 500ms, 30s or 7d";
 const SIZE: &str = "a size such as 262144, 256KB or 8MB";
 const COUNT: &str = "a whole number";
-const ROLE: &str = "one of all, ingest and query (this version has no compactor)";
+const ROLE: &str = "one of all, ingest, query and compactor";
 const SWITCH: &str = "true or false";
 
 impl Config {
@@ -165,6 +177,7 @@ impl Config {
                 flush_bytes: look.get("ingest.flush_bytes", None, raw.ingest.flush_bytes.as_ref(), d.ingest.flush_bytes, parse_size, SIZE)?,
             },
             query: QueryConfig { cache_bytes: look.get("query.cache_bytes", None, raw.query.cache_bytes.as_ref(), d.query.cache_bytes, parse_size, SIZE)? },
+            compactor: look.compactor(&raw.compactor)?,
             ingest_limits: look.ingest_limits(&raw.limits, d.ingest_limits)?,
             query_limits: look.query_limits(&raw.limits, d.query_limits)?,
         })

@@ -1,5 +1,6 @@
 //! The configuration file as written. A key that is not listed here is an error that shows its line.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -33,6 +34,7 @@ pub(super) struct RawConfig {
     pub(super) log: RawLog,
     pub(super) ingest: RawIngest,
     pub(super) query: RawQuery,
+    pub(super) compactor: RawCompactor,
     pub(super) limits: RawLimits,
 }
 
@@ -60,6 +62,57 @@ pub(super) struct RawIngest {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawQuery {
     pub(super) cache_bytes: Option<Scalar>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawCompactor {
+    pub(super) enabled: Option<Scalar>,
+    pub(super) interval: Option<Scalar>,
+    pub(super) partition_labels: Option<RawLabels>,
+    pub(super) grace: Option<Scalar>,
+    pub(super) delete_cancel_period: Option<Scalar>,
+    pub(super) retention_period: Option<Scalar>,
+    /// `[[compactor.retention]]`
+    pub(super) retention: Vec<RawRetention>,
+    /// `[compactor.tenants.<id>]`
+    pub(super) tenants: BTreeMap<String, RawTenant>,
+}
+
+/// A list of names, or one text with commas between them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum RawLabels {
+    List(Vec<String>),
+    Text(String),
+}
+
+impl RawLabels {
+    /// As the environment would say it.
+    pub(super) fn to_scalar(&self) -> Scalar {
+        match self {
+            Self::List(names) => Scalar::Text(names.join(",")),
+            Self::Text(text) => Scalar::Text(text.clone()),
+        }
+    }
+}
+
+/// How long the rows of some streams are kept.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawRetention {
+    pub(super) tenant: Option<String>,
+    pub(super) selector: Option<String>,
+    pub(super) priority: Option<Scalar>,
+    pub(super) period: Option<Scalar>,
+}
+
+/// What a tenant has of its own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTenant {
+    pub(super) partition_labels: Option<RawLabels>,
+    pub(super) retention_period: Option<Scalar>,
 }
 
 /// Limits of pushes and queries, under Loki's names where Loki has them.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::Config;
+use super::compactor::{show_compactor, tenant_limits_yaml};
 
 impl Config {
     /// The settings that differ from the defaults, as YAML.
@@ -29,9 +30,10 @@ impl Config {
         out
     }
 
-    /// The limits that hold for every tenant, as YAML.
-    pub(crate) fn limits_yaml(&self) -> String {
-        self.to_yaml().lines().skip_while(|line| *line != "limits:").skip(1).fold(String::new(), |out, line| out + line.trim_start() + "\n")
+    /// The limits that hold for every tenant, and how long the rows of `tenant` are kept, as YAML.
+    pub(crate) fn limits_yaml(&self, tenant: &schema::TenantId) -> String {
+        let limits = self.to_yaml().lines().skip_while(|line| *line != "limits:").skip(1).fold(String::new(), |out, line| out + line.trim_start() + "\n");
+        limits + &tenant_limits_yaml(&self.compactor, tenant)
     }
 
     /// YAML of two levels, with the names of the configuration file.
@@ -54,6 +56,10 @@ impl Config {
         put("  flush_bytes", self.ingest.flush_bytes.to_string());
         put("query", String::new());
         put("  cache_bytes", self.query.cache_bytes.to_string());
+        put("compactor", String::new());
+        for (key, value) in show_compactor(&self.compactor) {
+            put(&format!("  {key}"), value);
+        }
         put("limits", String::new());
         put("  max_line_size", i.max_line_size.to_string());
         put("  max_label_names_per_series", i.max_label_names_per_series.to_string());

@@ -8,7 +8,7 @@ fn args(list: &[&str]) -> ServeArgs {
     }
 }
 
-fn resolve(flags: &[&str], file: &str, env: &[(&str, &str)]) -> Result<Config, TarnError> {
+pub(super) fn resolve(flags: &[&str], file: &str, env: &[(&str, &str)]) -> Result<Config, TarnError> {
     let raw = toml::from_str(file).map_err(|e| TarnError::ConfigSyntax { path: "tarn.toml".into(), source: Box::new(e) })?;
     Config::resolve(&args(flags), raw, &|name| env.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
 }
@@ -45,7 +45,7 @@ fn port_means_every_interface_unless_an_address_is_given() {
 #[test]
 fn an_error_names_the_key_and_what_would_be_right() {
     for (flags, file, env, message) in [
-        (vec!["--role", "rol"], "", vec![], "--role: 'rol' is not one of all, ingest and query (this version has no compactor)"),
+        (vec!["--role", "rol"], "", vec![], "--role: 'rol' is not one of all, ingest, query and compactor"),
         (vec![], "[ingest]\nflush_interval = 500", vec![], "ingest.flush_interval in the configuration file: '500' is not a duration such as 500ms, 30s or 7d"),
         (vec![], "", vec![("TARN_LIMITS_MAX_LINE_SIZE", "big")], "TARN_LIMITS_MAX_LINE_SIZE: 'big' is not a size such as 262144, 256KB or 8MB"),
         (vec![], "", vec![("TARN_AUTH_ENABLED", "maybe")], "TARN_AUTH_ENABLED: 'maybe' is not true or false"),
@@ -79,6 +79,6 @@ fn the_difference_to_the_defaults_is_what_was_set() {
     assert_eq!(Config::default().diff_yaml(), "");
     let config = resolve(&[], "role = \"query\"\n[limits]\nmax_query_series = 7\nquery_timeout = \"90s\"\n", &[]).unwrap();
     assert_eq!(config.diff_yaml(), "role: \"query\"\nlimits:\n  max_query_series: 7\n  query_timeout: 90s\n");
-    let limits = config.limits_yaml();
+    let limits = config.limits_yaml(&schema::TenantId::default_tenant());
     assert!(limits.starts_with("max_line_size: 262144\n") && limits.contains("\nmax_query_series: 7\n"), "{limits}");
 }

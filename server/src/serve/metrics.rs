@@ -85,6 +85,9 @@ pub(crate) fn render(app: &App) -> String {
     app.metrics.render(&mut out);
     single(&mut out, "tarn_http_body_bytes", "gauge", "Bytes of request bodies in memory.", app.bodies.held());
     app.roles.render_metrics(&mut out);
+    if app.config.role.compacts() {
+        app.compactions.render(&mut out);
+    }
     header(&mut out, "tarn_build_info", "gauge", "Always 1.");
     let _ = writeln!(out, "tarn_build_info{{version=\"{}\",role=\"{}\"}} 1", env!("CARGO_PKG_VERSION"), app.config.role.as_str());
     single(
@@ -103,11 +106,11 @@ pub(crate) fn render(app: &App) -> String {
     out
 }
 
-fn header(out: &mut String, name: &str, kind: &str, help: &str) {
+pub(super) fn header(out: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-fn single(out: &mut String, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
+pub(super) fn single(out: &mut String, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
     header(out, name, kind, help);
     let _ = writeln!(out, "{name} {value}");
 }

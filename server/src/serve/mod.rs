@@ -8,6 +8,7 @@ mod metrics;
 mod observe;
 mod ops;
 mod router;
+mod schedule;
 mod shutdown;
 mod state;
 mod tenant;
@@ -18,10 +19,11 @@ use store::env::Env;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::error::TarnError;
 use crate::logging::LogControl;
 use crate::roles::Roles;
+use schedule::OwnedTask;
 use state::{App, Phase};
 
 pub(crate) use tenant::TENANT_HEADER;
@@ -43,6 +45,7 @@ pub(crate) async fn run(config: Config, log: LogControl) -> Result<(), TarnError
         () = shutdown::signal() => Ok(()),
     };
     if outcome.is_ok() && app.phase() == Phase::Ready {
+        let _compaction = start_compaction(&app);
         tokio::select! {
             () = shutdown::signal() => {}
             // The accept loop ends only when it is told to; if it ends otherwise, the process must not linger deaf.
@@ -53,6 +56,21 @@ pub(crate) async fn run(config: Config, log: LogControl) -> Result<(), TarnError
     let _ = stop.send(true);
     shutdown::drain(&app, connections).await;
     outcome
+}
+
+/// Starts the compaction schedule, if this process has one; it ends with what is returned.
+fn start_compaction(app: &Arc<App>) -> Option<OwnedTask> {
+    let config = &app.config.compactor;
+    if !app.config.role.compacts() || !config.enabled {
+        if app.config.role == Role::Compactor {
+            tracing::warn!("compactor.enabled is false: this process does nothing");
+        }
+        if config.has_retention() {
+            tracing::info!("this process does not compact, so it drops nothing for its age: another process with the same settings has to");
+        }
+        return None;
+    }
+    Some(OwnedTask::spawn(schedule::run(Arc::clone(app), app.roles.compaction(&app.config, &app.env))))
 }
 
 /// Creates or checks the store's format and probes what the commit protocol relies on.

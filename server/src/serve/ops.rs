@@ -42,16 +42,17 @@ pub(crate) async fn config(State(app): State<Arc<App>>, uri: Uri) -> Response {
 /// `GET /config/tenant/v1/limits`.
 pub(crate) async fn limits(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     match tenant::of_request(&headers, app.config.auth_enabled) {
-        Ok(_) => text(StatusCode::OK, app.config.limits_yaml()),
+        Ok(tenant) => text(StatusCode::OK, app.config.limits_yaml(&tenant)),
         Err(refusal) => text(refusal.status, refusal.message + "\n"),
     }
 }
 
 /// `GET /loki/api/v1/drilldown-limits`: what Grafana's Logs Drilldown adapts itself to.
 pub(crate) async fn drilldown_limits(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    if let Err(refusal) = tenant::of_request(&headers, app.config.auth_enabled) {
-        return text(refusal.status, refusal.message + "\n");
-    }
+    let tenant = match tenant::of_request(&headers, app.config.auth_enabled) {
+        Ok(tenant) => tenant,
+        Err(refusal) => return text(refusal.status, refusal.message + "\n"),
+    };
     let (ingest, query) = (&app.config.ingest_limits, &app.config.query_limits);
     let length = |limit: Option<Duration>| limit.map_or_else(|| "0s".to_owned(), format_duration);
     let limits = serde_json::json!({
@@ -62,7 +63,7 @@ pub(crate) async fn drilldown_limits(State(app): State<Arc<App>>, headers: Heade
         "max_query_range": length(query.max_query_range),
         "max_query_series": query.max_query_series,
         "query_timeout": format_duration(query.query_timeout),
-        "retention_period": "0s",
+        "retention_period": length(Some(app.config.compactor.retention_period(&tenant)).filter(|period| !period.is_zero())),
         "volume_enabled": true,
     });
     json(StatusCode::OK, &serde_json::json!({"limits": limits, "pattern_ingester_enabled": false, "version": env!("CARGO_PKG_VERSION")}))
@@ -98,7 +99,7 @@ pub(crate) async fn services(State(app): State<Arc<App>>) -> Response {
     };
     let role = app.config.role;
     let mut out = format!("server => {state}\n");
-    for (name, runs) in [("ingest", role.ingests()), ("query", role.queries())] {
+    for (name, runs) in [("ingest", role.ingests()), ("query", role.queries()), ("compactor", role.compacts())] {
         if runs {
             out.push_str(&format!("{name} => {state}\n"));
         }

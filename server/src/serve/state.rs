@@ -9,6 +9,7 @@ use crate::logging::LogControl;
 use crate::roles::Roles;
 use crate::serve::body::BodyMemory;
 use crate::serve::metrics::Metrics;
+use crate::serve::schedule::ScheduleMetrics;
 
 /// The running server.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(crate) struct App {
     pub(crate) log: LogControl,
     pub(crate) metrics: Metrics,
     pub(crate) bodies: BodyMemory,
+    pub(crate) compactions: ScheduleMetrics,
     pub(crate) started: Timestamp,
     phase: RwLock<Phase>,
 }
@@ -47,7 +49,17 @@ impl Phase {
 impl App {
     pub(crate) fn new(roles: Roles, config: Config, env: Env, log: LogControl) -> Self {
         let started = env.now();
-        Self { config, env, roles, log, metrics: Metrics::default(), bodies: BodyMemory::default(), started, phase: RwLock::new(Phase::Starting) }
+        Self {
+            config,
+            env,
+            roles,
+            log,
+            metrics: Metrics::default(),
+            bodies: BodyMemory::default(),
+            compactions: ScheduleMetrics::default(),
+            started,
+            phase: RwLock::new(Phase::Starting),
+        }
     }
 
     pub(crate) fn phase(&self) -> Phase {

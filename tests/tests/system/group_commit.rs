@@ -20,7 +20,8 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 const FLUSH_BYTES: usize = 8 << 20;
 
 async fn many_pushers_few_puts(store: Store) -> Result<()> {
-    let server = Server::start(&store).await?;
+    // A compactor makes PUTs of its own.
+    let server = Server::start_with(&store, &[("TARN_COMPACTOR_ENABLED", "false")]).await?;
     let before = server.metrics().await?;
     let started = now();
     let limit = Duration::from_secs(10);
@@ -55,7 +56,8 @@ async fn many_pushers_few_puts(store: Store) -> Result<()> {
 /// At the moment of each acknowledgement the entries are in the store: another process that reads the same store finds them. For the
 /// store in memory, the same process stands in.
 async fn acknowledged_after_the_put(store: Store) -> Result<()> {
-    let server = Server::start(&store).await?;
+    // A compactor makes PUTs of its own.
+    let server = Server::start_with(&store, &[("TARN_COMPACTOR_ENABLED", "false")]).await?;
     let reader = if store.is_durable() { Some(Server::start(&store).await?) } else { None };
     let reader = reader.as_ref().unwrap_or(&server);
 
