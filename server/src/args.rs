@@ -20,6 +20,9 @@ pub(crate) enum Command {
     Labels(LabelsArgs),
     Series(SeriesArgs),
     Explain(ExplainArgs),
+    Compact(CompactArgs),
+    Inspect(InspectArgs),
+    Verify(VerifyArgs),
 }
 
 /// Start the server: push and query over HTTP, in one process.
@@ -228,6 +231,66 @@ pub(crate) struct ExplainArgs {
     pub(crate) time: TimeArgs,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
+}
+
+/// Which store a command works on, without a server.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Where")]
+pub(crate) struct StoreArgs {
+    /// The store: a folder, file:///path or s3://bucket/prefix (TARN_STORE) [default: ./tarn-data]
+    #[arg(long, value_name = "URL")]
+    pub(crate) store: Option<String>,
+    /// Only this tenant [default: all]
+    #[arg(long, value_name = "ID", env = "TARN_TENANT")]
+    pub(crate) tenant: Option<String>,
+    /// Configuration file
+    #[arg(long, value_name = "FILE", env = "TARN_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Compact a store once: merge small chunks into few large ones, carry out deletes and retention, collect garbage.
+///
+/// What `tarn serve` does every minute. It works beside running servers and other compactors, and can be stopped at any time. Retention and partitions come from
+/// the section [compactor] of the configuration file and from TARN_COMPACTOR_*: use the settings of the servers.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  tarn compact --once\n  tarn compact --once --store s3://my-logs/tarn --tenant team-a\n  tarn compact --once --config tarn.toml --json\n\nFor a process that compacts all the time: tarn serve --role compactor"
+)]
+pub(crate) struct CompactArgs {
+    /// Compact what there is, then end
+    #[arg(long, required = true)]
+    pub(crate) once: bool,
+    /// Print what was done as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) target: StoreArgs,
+}
+
+/// Show what a store holds: tenants, days, sizes, streams, the largest label values, what waits for compaction or deletion.
+///
+/// Reads names, manifests and footers, but no rows.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  tarn inspect\n  tarn inspect --store s3://my-logs/tarn --tenant team-a\n  tarn inspect --json | jq '.tenants[].total'")]
+pub(crate) struct InspectArgs {
+    /// Print everything as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) target: StoreArgs,
+}
+
+/// Read everything in a store and check that it is sound.
+///
+/// Checks names, manifests, sizes, checksums, footers and every row. The store may be in use. Nothing is changed. The exit code is 1 if anything is wrong.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  tarn verify\n  tarn verify --store s3://my-logs/tarn --tenant team-a\n  tarn verify --json > report.json")]
+pub(crate) struct VerifyArgs {
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) target: StoreArgs,
 }
 
 #[cfg(test)]

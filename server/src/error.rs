@@ -37,6 +37,15 @@ pub(crate) enum TarnError {
         rule: usize,
         problem: String,
     },
+    /// A command that needs a store found none.
+    #[error("there is no store at '{store}' (it has no tarn.json): name one with --store (or TARN_STORE)")]
+    NoStore { store: String },
+    /// Compaction failed.
+    #[error("compaction failed: {source}")]
+    Compaction {
+        #[source]
+        source: Box<compactor::CompactError>,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another address with --listen (or TARN_LISTEN)")]
     Listen {

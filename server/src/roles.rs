@@ -119,7 +119,7 @@ impl Roles {
     }
 }
 
-fn store_error(store: &str, source: store::StoreError) -> TarnError {
+pub(crate) fn store_error(store: &str, source: store::StoreError) -> TarnError {
     TarnError::Store { store: store.to_owned(), source: Box::new(source) }
 }
 

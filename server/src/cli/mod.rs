@@ -2,12 +2,16 @@
 //! Owns: reading of flags, paging, printing. Must not know: how a query runs or a push is stored.
 
 mod client;
+mod compact;
 mod explain;
+mod inspect;
 mod labels;
 mod output;
 mod push;
 mod query;
+mod store_target;
 mod time;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -22,6 +26,9 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode, TarnError> {
         Command::Labels(args) => labels::names_or_values(args).await?,
         Command::Series(args) => labels::series(args).await?,
         Command::Explain(args) => explain::run(args).await?,
+        Command::Compact(args) => return compact::run(args).await,
+        Command::Inspect(args) => inspect::run(args).await?,
+        Command::Verify(args) => return verify::run(args).await,
         Command::Serve(_) => {}
     }
     Ok(ExitCode::SUCCESS)

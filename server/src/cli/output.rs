@@ -19,11 +19,11 @@ pub(crate) struct Entry {
     pub(crate) line: String,
 }
 
-const DIM: &str = "\x1b[2m";
-const CYAN: &str = "\x1b[36m";
-const YELLOW: &str = "\x1b[33m";
-const RED: &str = "\x1b[31m";
-const RESET: &str = "\x1b[0m";
+pub(super) const DIM: &str = "\x1b[2m";
+pub(super) const CYAN: &str = "\x1b[36m";
+pub(super) const YELLOW: &str = "\x1b[33m";
+pub(super) const RED: &str = "\x1b[31m";
+pub(super) const RESET: &str = "\x1b[0m";
 
 /// Writes results. Call [`Printer::finish`] at the end.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use schema::{IngestLimits, QueryLimits};
 
-use crate::args::ServeArgs;
+use crate::args::{ServeArgs, StoreArgs};
 use crate::error::TarnError;
 use raw::{RawConfig, Scalar};
 
@@ -154,6 +154,11 @@ impl Config {
             }
         };
         Self::resolve(args, raw, &|name| std::env::var(name).ok())
+    }
+
+    /// As [`Self::load`], for the commands that work on a store without a server.
+    pub(crate) fn for_store(args: &StoreArgs) -> Result<Self, TarnError> {
+        Self::load(&ServeArgs { listen: None, store: args.store.clone(), role: None, config: args.config.clone() })
     }
 
     fn resolve(args: &ServeArgs, raw: RawConfig, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, TarnError> {
