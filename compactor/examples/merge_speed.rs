@@ -8,7 +8,8 @@
 #[path = "../../store/examples/corpus/mod.rs"]
 mod corpus;
 
-use compactor::{CompactError, MergeInput, RowSink, merge};
+use compactor::CompactError;
+use compactor::merge::{MergeInput, RowSink, merge};
 use corpus::{Random, cpu_seconds, peak_memory_mb};
 use schema::{ChunkRef, LabelSet, RowBatch, StreamRun, TenantId, Timestamp};
 use store::chunk::{self, ChunkCache, ChunkReader, ChunkWriter, MergeOptions, MetadataSet, WrittenChunk};

@@ -21,11 +21,11 @@ const BYTES_PER_TURN: u64 = 256 << 10;
 /// Rows after which other tasks get their turn, however short.
 const ROWS_PER_TURN: u64 = 4096;
 /// One decoded page: a mebibyte of lines in the page and once more in arrays, timestamps, offsets and metadata of 32,768 rows.
-const DECODED_PAGE_BYTES: u64 = 5 << 20;
+const DECODED_PAGE_BYTES: u64 = 4 << 20;
 /// How much larger a footer is in memory.
 const FOOTER_EXPANSION: u64 = 16;
-/// Footer of a chunk that does not say how large it is.
-const USUAL_FOOTER_BYTES: u64 = 128 << 10;
+/// Footer of a chunk that does not say how large it is: some hundred streams.
+const USUAL_FOOTER_BYTES: u64 = 32 << 10;
 
 /// Rows of one stream of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -40,9 +40,10 @@ impl ReadAhead {
         COALESCE_GAP.min(self.window_bytes / 8)
     }
 
-    /// Most bytes that a read of an object of `size` bytes holds before they are decoded: windows, and what lies between ranges that became one request.
+    /// Bytes that a read of an object of `size` bytes holds before they are decoded: windows, and what lies between the columns that became one request.
+    /// A selection with many small gaps fetches these, too.
     pub fn memory_bytes(&self, size: u64) -> u64 {
-        let gaps = self.gap().saturating_mul(u64::try_from(2 * Leaf::ALL.len()).unwrap_or(u64::MAX));
+        let gaps = self.gap().saturating_mul(u64::try_from(Leaf::ALL.len()).unwrap_or(u64::MAX));
         let windows = u64::try_from(self.windows).unwrap_or(u64::MAX);
         self.window_bytes.saturating_add(gaps).saturating_mul(windows).min(size)
     }

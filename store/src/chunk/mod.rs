@@ -2,8 +2,9 @@
 //! Owns: the order of rows in a file, its pages, its manifest, its name, its content hash; reading any selection of rows back.
 //! Must not know: which rows a query wants and why, manifests of many chunks, LogQL, HTTP.
 //!
-//! In reading order: rows are put in canonical `order`, `hash`ed, `write`n page by page, `build`t into a named object and `commit`ted with one
-//! PUT. Level-1 chunks are written by a [`ChunkWriter`] out of rows that are in order already. A reader opens the `footer` (through the `cache`; `thrift` guards it), `fetch`es the pages it needs and `decode`s them into [`ChunkRows`].
+//! In reading order: rows are put in canonical `order`, `hash`ed, `write`n page by page (`group` encodes them), `build`t into a named object and
+//! `commit`ted with one PUT. A [`ChunkWriter`] writes level-1 chunks out of rows that are in order already. A reader opens the `footer` (through the
+//! `cache`; `thrift` guards it), `fetch`es the pages it needs and `decode`s them into [`ChunkRows`].
 
 mod build;
 mod cache;
