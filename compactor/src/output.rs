@@ -15,8 +15,8 @@ use crate::merge::RowSink;
 use crate::plan::{RUN_BITS, Target};
 use crate::settings::{PlanSettings, TenantSettings};
 
-/// zstd level of files that will be merged again: three times as fast, a tenth larger.
-const ZSTD_SMALL: i32 = 3;
+/// zstd level of files that will be merged again: a third of the CPU, a tenth larger.
+const ZSTD_SMALL: i32 = 1;
 /// zstd level of files that stay.
 const ZSTD_FINAL: i32 = 9;
 /// Largest label manifest, compressed, that an entry carries; that of a larger one is read from the chunk's footer.
@@ -115,6 +115,8 @@ pub(crate) struct Outputs<'a> {
     filter: RowFilter<'a>,
     stream: Option<LabelSet>,
     partition: Partition,
+    /// Where the rows of the stream go that lie in the hour of the last one.
+    current: Option<(Place, FilePlan)>,
     /// Rows of level-0 chunks that lie in another day than the job's.
     pub(crate) outside: u64,
     written: Vec<ChunkEntry>,
@@ -138,6 +140,7 @@ impl<'a> Outputs<'a> {
             filter,
             stream: None,
             partition: Partition::shared(),
+            current: None,
             outside: 0,
             written: Vec::new(),
             rows_until_check: ROWS_PER_CHECK,
@@ -164,9 +167,8 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    /// The place of a row of the current stream.
-    fn place(&self, at: Timestamp) -> Place {
-        let hour = hour_for(at, self.to.target);
+    /// The place of rows of the current stream in this hour.
+    fn place(&self, hour: Option<u8>) -> Place {
         let own = (hour, Some(self.partition.clone()));
         if self.plans.contains_key(&own) { own } else { (hour, None) }
     }
@@ -230,6 +232,7 @@ impl RowSink for Outputs<'_> {
             self.stream = Some(labels.clone());
             self.partition = Partition::of_value(&self.to.settings.partition_value(labels));
             self.filter.begin_stream(labels);
+            self.current = None;
         }
         if Day::of(at) != self.to.day {
             self.outside += 1;
@@ -238,13 +241,21 @@ impl RowSink for Outputs<'_> {
         if !self.filter.keeps(labels, at, line, metadata) {
             return Ok(());
         }
-        let place = self.place(at);
-        let plan = self.plan_of(&place);
-        let file = match self.open.entry(place.clone()) {
-            std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
-            std::collections::btree_map::Entry::Vacant(free) => {
+        let hour = hour_for(at, self.to.target);
+        let (place, plan) = match self.current.take().filter(|((known, _), _)| *known == hour) {
+            Some(current) => current,
+            None => {
+                let place = self.place(hour);
+                let plan = self.plan_of(&place);
+                (place, plan)
+            }
+        };
+        let file = match self.open.get_mut(&place) {
+            Some(open) => open,
+            None => {
                 let zstd_level = if plan.last { ZSTD_FINAL } else { ZSTD_SMALL };
-                free.insert(OpenFile { writer: ChunkWriter::new(&MergeOptions { zstd_level, ..MergeOptions::default() })?, line_bytes: 0 })
+                let writer = ChunkWriter::new(&MergeOptions { zstd_level, ..MergeOptions::default() })?;
+                self.open.entry(place.clone()).or_insert(OpenFile { writer, line_bytes: 0 })
             }
         };
         file.writer.push(labels, at.as_nanos(), line, metadata)?;
@@ -256,6 +267,7 @@ impl RowSink for Outputs<'_> {
             }
             return Ok(());
         }
+        self.current = Some((place, plan));
         self.rows_until_check = self.rows_until_check.saturating_sub(1);
         if self.rows_until_check == 0 {
             self.rows_until_check = ROWS_PER_CHECK;

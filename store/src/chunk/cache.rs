@@ -20,10 +20,13 @@ use crate::object::Version;
 pub struct ChunkCache {
     footers: Arc<Mutex<Lru<FooterCell>>>,
     bodies: Arc<Mutex<Lru<Bytes>>>,
-    days: Arc<Mutex<Lru<(Version, Arc<DayManifest>)>>>,
+    days: Arc<Mutex<Lru<Versioned<DayManifest>>>>,
     labels: Arc<Mutex<Lru<Arc<ChunkManifest>>>>,
-    deletes: Arc<Mutex<Lru<(Version, Arc<DeleteRequests>)>>>,
+    deletes: Arc<Mutex<Lru<Versioned<DeleteRequests>>>>,
 }
+
+/// What an object that is swapped held in a version.
+type Versioned<T> = (Version, Arc<T>);
 
 /// Empty while the first to ask fetches.
 type FooterCell = Arc<OnceCell<Arc<ChunkFooter>>>;

@@ -262,7 +262,11 @@ mod days {
         .await;
         for (id, start, end) in [("a", 0, 5), ("b", 3, 9), ("c", 50, 60)] {
             let request = DeleteRequest { id: id.into(), query: "{}".into(), start, end, created: 0, processed: None, receipt: Vec::new() };
-            deletes::update(&client, &env, &tenant(), |list| Some(list.requests.push(request.clone()))).await.unwrap();
+            let add = |list: &mut schema::DeleteRequests| {
+                list.requests.push(request.clone());
+                Some(())
+            };
+            deletes::update(&client, &env, &tenant(), add).await.unwrap();
         }
         let snapshot = load(&client, range(5, 50), &[]).await;
         assert_eq!(snapshot.deletes.iter().map(|d| &*d.id).collect::<Vec<_>>(), ["a", "b"]);
