@@ -161,7 +161,7 @@ fn a_store_is_compacted_looked_at_and_verified_by_hand() {
     assert_eq!((&compacted["total"]["rows_written"], &compacted["tenants"]["a"]["jobs"], &compacted["tenants"]["b"]), (&2.into(), &1.into(), &Value::Null));
     let all = command(&["compact", "--once"], &store);
     assert!(
-        stdout(&all).contains("tenant a\n  nothing to merge\n") && stdout(&all).contains("tenant b\n  1 job merged 1 rows"),
+        stdout(&all).contains("tenant a\n  nothing to merge\n") && stdout(&all).contains("tenant b\n  1 job merged 1 row ("),
         "{}{}",
         stdout(&all),
         stderr(&all)

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use compactor::RunReport;
-use indicatif::{HumanBytes, HumanCount};
+use indicatif::HumanBytes;
 
 use super::output::{CYAN, RED, YELLOW};
 use super::store_target::{Paint, StoreTarget, counted, print, print_json, spinner};
@@ -70,13 +70,13 @@ fn text(report: &RunReport, paint: Paint) -> String {
         lines.push("nothing to merge".to_owned());
     } else {
         lines.push(format!(
-            "{} merged {} rows ({}) into {} ({}, {} rows)",
+            "{} merged {} ({}) into {} ({}, {})",
             counted(report.jobs, "job", "jobs"),
-            HumanCount(report.rows_read),
+            counted(report.rows_read, "row", "rows"),
             HumanBytes(report.bytes_read),
             counted(report.objects_written, "object", "objects"),
             HumanBytes(report.bytes_written),
-            HumanCount(report.rows_written),
+            counted(report.rows_written, "row", "rows"),
         ));
     }
     for (count, one, many) in [
