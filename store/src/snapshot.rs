@@ -249,8 +249,10 @@ fn level1_candidates(
 ) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     for manifest in days.values() {
-        let deletes_done: Vec<Box<str>> =
+        let mut deletes_done: Vec<Box<str>> =
             deletes.iter().filter(|request| manifest.deletes_done.binary_search(&request.id).is_ok()).map(|request| request.id.clone()).collect();
+        // Requests come in the order in which they were made.
+        deletes_done.sort_unstable();
         for (index, entry) in manifest.chunks.iter().enumerate() {
             pruned.listed += 1;
             pruned.rows_total += entry.rows;
