@@ -158,6 +158,8 @@ async fn physical_plan(session: &SessionState, plan: &LogicalPlan) -> Result<Arc
 #[cfg(test)]
 mod codec_tests;
 #[cfg(test)]
+mod delete_tests;
+#[cfg(test)]
 mod golden_tests;
 #[cfg(test)]
 mod model_tests;

@@ -7,7 +7,7 @@ use schema::{ChunkName, ChunkRef, LabelSet, TenantId, TimeRange, Timestamp};
 
 use super::parts::{Numbered as _, count, decode_labels, decode_needed, encode_labels, encode_needed, size};
 use super::{text, wire};
-use crate::exec::{ChunkScanExec, ChunkSource, Piece, ScanSpec, Unit};
+use crate::exec::{ChunkScanExec, ChunkSource, HiddenRows, Piece, ScanSpec, Unit};
 use crate::logical::{Direction, EarlyStop, LineColumn};
 use crate::physical::PlanContext;
 
@@ -33,6 +33,7 @@ pub(super) fn encode(scan: &ChunkScanExec) -> Result<wire::Scan, String> {
         tenant: lists.tenant.map(|tenant| tenant.to_string()).unwrap_or_default(),
         chunks: lists.chunks,
         streams: lists.streams,
+        hidden: lists.hidden,
         partitions,
     })
 }
@@ -45,6 +46,8 @@ struct Lists {
     chunk_places: HashMap<u64, u64>,
     streams: Vec<wire::Labels>,
     stream_places: HashMap<LabelSet, u64>,
+    hidden: Vec<wire::HiddenRows>,
+    hidden_places: HashMap<*const HiddenRows, u64>,
 }
 
 impl Lists {
@@ -80,6 +83,17 @@ impl Lists {
         Ok(place)
     }
 
+    fn hidden(&mut self, rows: &Arc<HiddenRows>) -> Result<u64, String> {
+        if let Some(&place) = self.hidden_places.get(&Arc::as_ptr(rows)) {
+            return Ok(place);
+        }
+        let place = count(self.hidden.len())?;
+        let (query, start, end) = rows.request();
+        self.hidden.push(wire::HiddenRows { query: query.to_owned(), start, end });
+        self.hidden_places.insert(Arc::as_ptr(rows), place);
+        Ok(place)
+    }
+
     fn piece(&mut self, piece: &Piece) -> Result<wire::Piece, String> {
         let stream = match self.stream_places.get(&piece.labels) {
             Some(&place) => place,
@@ -97,6 +111,7 @@ impl Lists {
             min: piece.min,
             max: piece.max,
             overlaps: piece.overlaps.iter().flat_map(|&(from, to)| [from, to]).collect(),
+            hidden: piece.hidden.iter().map(|rows| self.hidden(rows)).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -104,10 +119,12 @@ impl Lists {
 pub(super) fn decode(scan: wire::Scan, context: &PlanContext) -> Result<ChunkScanExec, String> {
     let chunks = decode_chunks(&scan, context)?;
     let streams = scan.streams.into_iter().map(decode_labels).collect::<Result<Vec<_>, _>>()?;
+    let hidden = scan.hidden.iter().map(decode_hidden).collect::<Result<Vec<_>, _>>()?;
+    let lists = ReadLists { chunks, streams, hidden };
     if scan.partitions.is_empty() {
         return Err("it has no partition".to_owned());
     }
-    let units = |partition: wire::Partition| partition.units.into_iter().map(|unit| decode_unit(unit, &chunks, &streams)).collect::<Result<Vec<_>, _>>();
+    let units = |partition: wire::Partition| partition.units.into_iter().map(|unit| decode_unit(unit, &lists)).collect::<Result<Vec<_>, _>>();
     let partitions = scan.partitions.into_iter().map(units).collect::<Result<Vec<_>, _>>()?;
     let spec = ScanSpec {
         range: TimeRange::new(Timestamp(scan.start), Timestamp(scan.end)),
@@ -122,6 +139,17 @@ pub(super) fn decode(scan: wire::Scan, context: &PlanContext) -> Result<ChunkSca
 
 fn decode_stop(stop: wire::EarlyStop) -> Result<EarlyStop, String> {
     Ok(EarlyStop { direction: Direction::of_number(stop.direction)?, limit: size(stop.limit)?, every_row_counts: stop.every_row_counts })
+}
+
+/// What pieces name by their places.
+struct ReadLists {
+    chunks: Vec<Chunk>,
+    streams: Vec<LabelSet>,
+    hidden: Vec<Arc<HiddenRows>>,
+}
+
+fn decode_hidden(rows: &wire::HiddenRows) -> Result<Arc<HiddenRows>, String> {
+    HiddenRows::new(&rows.query, rows.start, rows.end).map(Arc::new).map_err(|error| error.to_string())
 }
 
 /// A chunk of the scan and its place among the chunks of the query.
@@ -149,12 +177,12 @@ fn decode_chunks(scan: &wire::Scan, context: &PlanContext) -> Result<Vec<Chunk>,
     scan.chunks.iter().map(decode).collect()
 }
 
-fn decode_unit(unit: wire::Unit, chunks: &[Chunk], streams: &[LabelSet]) -> Result<Unit, String> {
-    let chunk = at(chunks, unit.chunk).ok_or_else(|| format!("it reads chunk {} of {}", unit.chunk, chunks.len()))?;
+fn decode_unit(unit: wire::Unit, lists: &ReadLists) -> Result<Unit, String> {
+    let chunk = at(&lists.chunks, unit.chunk).ok_or_else(|| format!("it reads chunk {} of {}", unit.chunk, lists.chunks.len()))?;
     let mut pieces = Vec::with_capacity(unit.pieces.len());
     let mut next_row = 0;
     for piece in unit.pieces {
-        let piece = decode_piece(piece, streams)?;
+        let piece = decode_piece(piece, lists)?;
         if piece.rows.start < next_row || piece.rows.end > chunk.rows {
             return Err(format!("rows {}..{} are not among rows {next_row}..{} of the chunk", piece.rows.start, piece.rows.end, chunk.rows));
         }
@@ -164,15 +192,17 @@ fn decode_unit(unit: wire::Unit, chunks: &[Chunk], streams: &[LabelSet]) -> Resu
     Ok(Unit { chunk: chunk.source.clone(), ordinal: chunk.ordinal, pieces })
 }
 
-fn decode_piece(piece: wire::Piece, streams: &[LabelSet]) -> Result<Piece, String> {
-    let labels = at(streams, piece.stream).ok_or_else(|| format!("it reads stream {} of {}", piece.stream, streams.len()))?.clone();
+fn decode_piece(piece: wire::Piece, lists: &ReadLists) -> Result<Piece, String> {
+    let labels = at(&lists.streams, piece.stream).ok_or_else(|| format!("it reads stream {} of {}", piece.stream, lists.streams.len()))?.clone();
+    let hidden = |&place: &u64| at(&lists.hidden, place).cloned().ok_or_else(|| format!("it hides rows {place} of {}", lists.hidden.len()));
+    let hidden = piece.hidden.iter().map(hidden).collect::<Result<_, _>>()?;
     let end = piece.first_row.checked_add(piece.rows).filter(|end| *end > piece.first_row).ok_or_else(|| "it reads a piece without rows".to_owned())?;
     let (intervals, rest) = piece.overlaps.as_chunks::<2>();
     let overlaps: Vec<(i64, i64)> = intervals.iter().map(|&[from, to]| (from, to)).collect();
     if piece.min > piece.max || !rest.is_empty() || overlaps.iter().any(|(from, to)| from > to) {
         return Err("times of a piece are not in order".to_owned());
     }
-    Ok(Piece { labels, rows: piece.first_row..end, min: piece.min, max: piece.max, overlaps })
+    Ok(Piece { labels, rows: piece.first_row..end, min: piece.min, max: piece.max, overlaps, hidden })
 }
 
 fn at<T>(list: &[T], place: u64) -> Option<&T> {

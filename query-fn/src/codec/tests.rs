@@ -30,11 +30,15 @@ fn scan() -> wire::Scan {
         labels: Some(wire::NeededLabels { all: true, names: Vec::new() }),
         line: 3,
         tenant: "fake".to_owned(),
-        chunks: vec![wire::Chunk { name: name.to_owned(), ..wire::Chunk::default() }],
+        chunks: vec![wire::Chunk { name: name.to_owned(), rows: 7, ..wire::Chunk::default() }],
         streams: vec![wire::Labels { labels: vec![wire::Label { name: "app".to_owned(), value: "a".to_owned() }] }],
         partitions: vec![wire::Partition {
-            units: vec![wire::Unit { chunk: 0, pieces: vec![wire::Piece { stream: 0, first_row: 0, rows: 3, min: 0, max: 9, overlaps: vec![1, 2] }] }],
+            units: vec![wire::Unit {
+                chunk: 0,
+                pieces: vec![wire::Piece { rows: 3, max: 9, overlaps: vec![1, 2], hidden: vec![0], ..wire::Piece::default() }],
+            }],
         }],
+        hidden: vec![wire::HiddenRows { query: r#"{app=~".*"} |= "x""#.to_owned(), start: 3, end: 5 }],
         ..wire::Scan::default()
     }
 }
@@ -53,7 +57,7 @@ fn a_scan_is_read() {
 
 #[test]
 fn what_a_scan_cannot_read_is_refused() {
-    assert!(error_of(|scan| scan.tenant = "other".to_owned()).contains("is not a level-0 chunk name"));
+    assert!(error_of(|scan| scan.tenant = "other".to_owned()).contains("is not a chunk name"));
     assert!(error_of(|scan| scan.tenant = "../fake".to_owned()).contains("unsupported character"));
     assert!(error_of(|scan| scan.chunks.clear()).contains("chunk 0 of 0"));
     assert!(error_of(|scan| scan.streams.clear()).contains("stream 0 of 0"));
@@ -63,6 +67,8 @@ fn what_a_scan_cannot_read_is_refused() {
     assert!(error_of(|scan| scan.partitions[0].units[0].pieces[0].first_row = u64::MAX).contains("without rows"));
     assert!(error_of(|scan| scan.partitions[0].units[0].pieces[0].max = -1).contains("not in order"));
     assert!(error_of(|scan| scan.partitions[0].units[0].pieces[0].overlaps = vec![1]).contains("not in order"));
+    assert!(error_of(|scan| scan.hidden.clear()).contains("rows 0 of 0"));
+    assert!(error_of(|scan| scan.hidden[0].query = r#"rate({app="a"}[1m])"#.to_owned()).contains("metric query"));
     assert!(error_of(|scan| scan.chunks[0].ordinal = 1 << 24).contains("row positions"));
     assert!(error_of(|scan| scan.labels = None).contains("is missing"));
     assert!(error_of(|scan| scan.line = 9).contains("LineColumn 9"));

@@ -78,6 +78,21 @@ pub(super) struct Scan {
     pub(super) streams: Vec<Labels>,
     #[prost(message, repeated, tag = "11")]
     pub(super) partitions: Vec<Partition>,
+    /// Rows that pieces hold and that must not be shown.
+    #[prost(message, repeated, tag = "13")]
+    pub(super) hidden: Vec<HiddenRows>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct HiddenRows {
+    /// LogQL.
+    #[prost(string, tag = "1")]
+    pub(super) query: String,
+    /// First and last instant.
+    #[prost(int64, tag = "2")]
+    pub(super) start: i64,
+    #[prost(int64, tag = "3")]
+    pub(super) end: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -134,6 +149,9 @@ pub(super) struct Piece {
     /// First and last instant of each interval in turn.
     #[prost(int64, repeated, tag = "6")]
     pub(super) overlaps: Vec<i64>,
+    /// Indices into `hidden`.
+    #[prost(uint64, repeated, tag = "7")]
+    pub(super) hidden: Vec<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]

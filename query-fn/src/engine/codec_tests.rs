@@ -81,7 +81,7 @@ fn receiver(engine: &Engine) -> (Arc<PlanContext>, SessionState) {
 }
 
 /// The plan's text, and the answer that it gives here and elsewhere.
-async fn shipped(engine: &Engine, spec: &QuerySpec) -> (String, Result<String, String>) {
+pub(super) async fn shipped(engine: &Engine, spec: &QuerySpec) -> (String, Result<String, String>) {
     let (context, session, plan) = planned(engine, spec).await.unwrap();
     let bytes = PlanCodec::new(context).encode_plan(Arc::clone(&plan)).unwrap();
     let (there, session_there) = receiver(engine);

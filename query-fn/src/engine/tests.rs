@@ -9,7 +9,7 @@ pub(super) const SECOND: i64 = 1_000_000_000;
 /// One row as it was pushed: stream, timestamp, line, metadata.
 pub(super) type Pushed = (&'static str, i64, String, Vec<(&'static str, String)>);
 
-fn batch(rows: &[Pushed]) -> RowBatch {
+pub(super) fn batch(rows: &[Pushed]) -> RowBatch {
     let mut batch = RowBatch::default();
     for (at, (labels, timestamp, line, metadata)) in rows.iter().enumerate() {
         let labels = LabelSet::parse(labels).unwrap();

@@ -131,7 +131,7 @@ fn slices_of(unit: &Unit, width: i64) -> HashSet<i64> {
     intervals.flat_map(|(from, to)| from.div_euclid(width)..=to.div_euclid(width)).collect()
 }
 
-/// Why a unit that needs lines for this has none.
+/// Why a unit that needs lines for this, or to know which rows are hidden, has none.
 pub(super) fn no_lines() -> QueryError {
-    QueryError::Internal { invariant: "units that share time with others are read with lines and metadata".to_owned() }
+    QueryError::Internal { invariant: "units that share time with others, or have hidden rows, are read with lines and metadata".to_owned() }
 }

@@ -6,6 +6,7 @@ mod aggregation;
 mod chunk_source;
 mod dedupe;
 mod entries;
+mod hidden;
 mod labels_column;
 mod pace;
 mod pipeline;
@@ -33,5 +34,6 @@ pub use vector::VectorAggregateExec;
 
 pub(crate) use aggregation::label_set;
 pub(crate) use chunk_source::ChunkSource;
+pub(crate) use hidden::{Deletes, HiddenRows};
 pub(crate) use labels_column::{LabelsColumn, column};
 pub(crate) use units::{Piece, Unit, partition, units_of};

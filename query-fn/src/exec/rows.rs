@@ -1,4 +1,4 @@
-//! Rows of a chunk to a batch: time, line filters, copies, labels, in this order, so that a row that fails costs nothing more.
+//! Rows of a chunk to a batch: time, line filters, deletes, copies, labels, in this order, so that a row that fails costs nothing more.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use arrow::array::{Array, ArrayRef, BinaryArray, BinaryViewBuilder, Int64Array, 
 use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use schema::{LabelSet, TimeRange};
-use store::chunk::{ChunkColumns, ChunkRows, MetadataRows};
+use store::chunk::{ChunkColumns, ChunkRows, MetadataRows, MetadataSet};
 
 use super::dedupe::{Dedupe, RowIdentity, no_lines};
 use super::labels_column::LabelsBuilder;
@@ -48,10 +48,11 @@ const RUN_BYTES: usize = 64 << 10;
 /// The columns that the rows of `unit` must be read with.
 pub(super) fn columns_for(unit: &Unit, filters: &LineMatcher, labels: &NeededLabels, line: LineColumn) -> ChunkColumns {
     let whole = unit.has_overlaps();
+    let hidden = || unit.pieces.iter().flat_map(|piece| &piece.hidden);
     ChunkColumns {
         timestamps: true,
-        lines: whole || line != LineColumn::None || !filters.passes_all(),
-        metadata: whole || unit.pieces.iter().any(|piece| reads_metadata(&piece.labels, labels)),
+        lines: whole || line != LineColumn::None || !filters.passes_all() || hidden().any(|rows| rows.reads_lines()),
+        metadata: whole || unit.pieces.iter().any(|piece| reads_metadata(&piece.labels, labels)) || hidden().any(|rows| rows.reads_metadata()),
     }
 }
 
@@ -69,6 +70,7 @@ impl RowReader<'_> {
         let timestamps = rows.timestamps.as_ref().map(|column| -> &[i64] { column.values() }).unwrap_or(&[]);
         let segments = self.segments(unit, rows, timestamps);
         let mut selected = self.pass_filters(&segments, rows.lines.as_ref(), pace).await?;
+        self.leave_out_hidden(&segments, rows, timestamps, &mut selected, pace).await?;
         self.count(rows, selected.len());
         let positions = self.schema.index_of(POSITION).is_ok();
         let identities = match self.dedupe.filter(|_| unit.has_overlaps()) {
@@ -148,6 +150,35 @@ impl RowReader<'_> {
             }
         }
         Ok(selected)
+    }
+
+    /// Drops from the selected rows those that delete requests mean.
+    async fn leave_out_hidden(&self, segments: &[Segment<'_>], rows: &ChunkRows, timestamps: &[i64], selected: &mut Vec<usize>, pace: &mut Pace) -> Result<()> {
+        let hidden = || segments.iter().flat_map(|segment| &segment.piece.hidden);
+        if hidden().next().is_none() {
+            return Ok(());
+        }
+        if hidden().any(|rows| rows.reads_lines()) && rows.lines.is_none() || hidden().any(|rows| rows.reads_metadata()) && rows.metadata.is_none() {
+            return Err(no_lines().into());
+        }
+        let no_metadata = MetadataSet::from([]);
+        let mut shown = Vec::with_capacity(selected.len());
+        let mut at = 0;
+        for &row in selected.iter() {
+            while segments.get(at).is_some_and(|segment| segment.rows.end <= row) {
+                at += 1;
+            }
+            let (Some(segment), Some(&timestamp)) = (segments.get(at), timestamps.get(row)) else { continue };
+            let line = rows.lines.as_ref().filter(|lines| row < lines.len()).map_or(&[][..], |lines| lines.value(row));
+            let metadata = rows.metadata.as_ref().and_then(|metadata| metadata.get(row)).unwrap_or(&no_metadata);
+            let piece = segment.piece;
+            if !piece.hidden.iter().any(|rows| rows.contains(&piece.labels, timestamp, line, metadata)) {
+                shown.push(row);
+            }
+            pace.worked().await;
+        }
+        *selected = shown;
+        Ok(())
     }
 
     fn count(&self, rows: &ChunkRows, selected: usize) {

@@ -119,6 +119,9 @@ impl DisplayAs for ChunkScanExec {
         if self.units().any(Unit::has_overlaps) {
             f.write_str(", dedupe")?;
         }
+        if self.units().flat_map(|unit| &unit.pieces).any(|piece| !piece.hidden.is_empty()) {
+            f.write_str(", deletes")?;
+        }
         if !self.spec.filters.is_empty() {
             let filters: Vec<String> = self.spec.filters.iter().map(line_filter_text).collect();
             write!(f, ", filters=[{}]", filters.join(" "))?;

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use schema::time::bucket_bounds;
 use schema::{LabelSet, StreamManifest, TimeRange, Timestamp};
@@ -10,6 +11,7 @@ use store::chunk::ChunkCache;
 use store::snapshot::Snapshot;
 
 use super::chunk_source::ChunkSource;
+use super::hidden::{Deletes, HiddenRows};
 use crate::logical::{Direction, EarlyStop};
 
 /// A stream is cut into pieces of about so many rows, at minute boundaries.
@@ -41,6 +43,8 @@ pub(crate) struct Piece {
     pub(crate) max: i64,
     /// Closed time intervals in which another chunk may hold copies of these rows.
     pub(crate) overlaps: Vec<(i64, i64)>,
+    /// Rows that must not be shown.
+    pub(crate) hidden: Vec<Arc<HiddenRows>>,
 }
 
 impl Unit {
@@ -61,15 +65,16 @@ impl Unit {
     }
 }
 
-/// The work of a scan: what of `snapshot` may hold rows of its range, in the order in which it should be read.
-pub(crate) fn units_of(snapshot: &Snapshot, cache: &ChunkCache, stop: Option<&EarlyStop>) -> Vec<Unit> {
+/// The work of a scan: what of `snapshot` may hold rows of its range that `deletes` do not hide, in the order in which it should be read.
+pub(crate) fn units_of(snapshot: &Snapshot, deletes: &Deletes, cache: &ChunkCache, stop: Option<&EarlyStop>) -> Vec<Unit> {
     let overlaps = overlaps_of(snapshot);
     let mut units = Vec::new();
     for (ordinal, chunk) in (0u64..).zip(&snapshot.chunks) {
         let mut pieces = Vec::new();
         for stream in chunk.streams.iter().filter_map(|&index| chunk.manifest().streams.get(index)) {
             let shared = overlaps.get(&stream.labels).map_or(&[][..], Vec::as_slice);
-            pieces.extend(chunk.ranges.iter().flat_map(|range| pieces_of(stream, range, stop, shared)));
+            let hidden = deletes.in_stream(chunk, stream);
+            pieces.extend(chunk.ranges.iter().flat_map(|range| pieces_of(stream, range, stop, shared, &hidden)));
         }
         let mut unit = Unit { chunk: ChunkSource::of(chunk, cache), ordinal, pieces: Vec::new() };
         for piece in pieces {
@@ -106,7 +111,7 @@ pub(crate) fn partition(units: Vec<Unit>, partitions: usize) -> Vec<Vec<Unit>> {
 
 /// Rows of a stream that may lie in `range`, and under a limit that every row counts towards, at most as many as the limit
 /// asks for beyond those that may lie outside. Minute counts say where minutes begin.
-fn pieces_of(stream: &StreamManifest, range: &TimeRange, stop: Option<&EarlyStop>, overlaps: &[(i64, i64)]) -> Vec<Piece> {
+fn pieces_of(stream: &StreamManifest, range: &TimeRange, stop: Option<&EarlyStop>, overlaps: &[(i64, i64)], hidden: &[Arc<HiddenRows>]) -> Vec<Piece> {
     let (first, last) = (range.start.minute_bucket(), Timestamp(range.end.as_nanos().saturating_sub(1)).minute_bucket());
     let mut minutes = Vec::new();
     let mut row = stream.first_row;
@@ -116,22 +121,30 @@ fn pieces_of(stream: &StreamManifest, range: &TimeRange, stop: Option<&EarlyStop
         }
         row += count.rows;
     }
-    // Rows that have copies elsewhere do not all count.
-    if let Some(stop) = stop.filter(|stop| stop.every_row_counts && overlaps.is_empty()) {
+    let bounds = |minute: i64| {
+        let (first, last) = bucket_bounds(minute);
+        let min = first.max(stream.min).max(range.start).as_nanos();
+        (min, last.min(stream.max).as_nanos().min(range.end.as_nanos().saturating_sub(1)))
+    };
+    minutes.retain(|(minute, _)| {
+        let (min, max) = bounds(*minute);
+        !hidden.iter().any(|rows| rows.covers(min, max))
+    });
+    // Rows that have copies elsewhere do not all count, nor do hidden ones.
+    if let Some(stop) = stop.filter(|stop| stop.every_row_counts && overlaps.is_empty() && hidden.is_empty()) {
         keep_first(&mut minutes, range, stop);
     }
     let mut pieces: Vec<Piece> = Vec::new();
     for (minute, rows) in minutes {
-        let (first, last) = bucket_bounds(minute);
-        let min = first.max(stream.min).max(range.start).as_nanos();
-        let max = last.min(stream.max).as_nanos().min(range.end.as_nanos().saturating_sub(1));
+        let (min, max) = bounds(minute);
         match pieces.last_mut().filter(|piece| piece.rows.end - piece.rows.start < PIECE_ROWS && piece.rows.end == rows.start) {
             Some(piece) => (piece.rows.end, piece.max) = (rows.end, max),
-            None => pieces.push(Piece { labels: stream.labels.clone(), rows, min, max, overlaps: Vec::new() }),
+            None => pieces.push(Piece { labels: stream.labels.clone(), rows, min, max, overlaps: Vec::new(), hidden: Vec::new() }),
         }
     }
     for piece in &mut pieces {
         piece.overlaps = overlaps.iter().filter(|(from, to)| *from <= piece.max && piece.min <= *to).copied().collect();
+        piece.hidden = hidden.iter().filter(|rows| rows.touches(piece.min, piece.max)).cloned().collect();
     }
     pieces
 }
@@ -227,7 +240,7 @@ mod tests {
     fn pieces(start: i64, end: i64, stop: Option<(Direction, usize)>) -> Vec<(Range<u64>, i64, i64)> {
         let stop = stop.map(|(direction, limit)| EarlyStop { direction, limit, every_row_counts: true });
         let range = TimeRange::new(Timestamp(start), Timestamp(end));
-        pieces_of(&stream(), &range, stop.as_ref(), &[]).into_iter().map(|piece| (piece.rows, piece.min, piece.max)).collect()
+        pieces_of(&stream(), &range, stop.as_ref(), &[], &[]).into_iter().map(|piece| (piece.rows, piece.min, piece.max)).collect()
     }
 
     #[test]

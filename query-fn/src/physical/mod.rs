@@ -21,8 +21,8 @@ use store::snapshot::{PruneCounts, Snapshot};
 
 use crate::QueryError;
 use crate::exec::{
-    ChunkScanExec, EntriesExec, PipelineExec, RangeAggregateExec, SampleOperationExec, ScanSpec, ScanStatistics, StageSpec, UnwrapExec, VectorAggregateExec,
-    partition, units_of,
+    ChunkScanExec, Deletes, EntriesExec, PipelineExec, RangeAggregateExec, SampleOperationExec, ScanSpec, ScanStatistics, StageSpec, UnwrapExec,
+    VectorAggregateExec, partition, units_of,
 };
 use crate::logical::{Entries, LineFilter, PipelineStage, RangeAggregate, SampleOperation, StreamScan, Unwrap, VectorAggregate};
 use crate::pipeline::NeededLabels;
@@ -138,7 +138,7 @@ impl NodePlanner {
         let context = &self.context;
         let snapshot = Snapshot::load(&context.client, &scan.tenant, &scan.range, &scan.matchers, &context.cache).await?;
         context.pruned.lock().push(snapshot.pruned);
-        let units = partition(units_of(&snapshot, &context.cache, scan.stop.as_ref()), context.partitions);
+        let units = partition(units_of(&snapshot, &Deletes::of(&snapshot)?, &context.cache, scan.stop.as_ref()), context.partitions);
         let spec = ScanSpec {
             range: scan.range,
             filters: scan.filters.clone(),
