@@ -95,7 +95,7 @@ const fn keeps_line(stage: &ast::Stage) -> bool {
 }
 
 fn refused(stage: &ast::Stage) -> QueryError {
-    QueryError::Invalid { message: format!("a delete request may hold line filters, label filters and parsers, but no formatting: | {stage}") }
+    QueryError::Invalid { message: format!("a delete request may hold line filters, label filters and parsers, but no formatting: {stage}") }
 }
 
 #[cfg(test)]

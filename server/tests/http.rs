@@ -22,6 +22,24 @@ async fn unknown_paths_and_wrong_methods() {
 }
 
 #[tokio::test]
+async fn deletes_are_asked_for_listed_and_taken_back_by_method() {
+    let server = Server::start(&[]).await;
+    assert_eq!(server.push(json_push(&[("a", "b")], &[(THEN, "x")])).await.status(), 204);
+    let lines =
+        async || server.get("/loki/api/v1/query_range?query=%7Ba%3D%22b%22%7D&start=1699999999&end=1700000001").await.text().await.unwrap().contains(r#""x"]"#);
+    assert!(lines().await);
+    let asked = client().put(server.at("/loki/api/v1/delete?query=%7Ba%3D%22b%22%7D&start=0000000000")).send().await.unwrap();
+    assert_eq!(asked.status(), 204);
+    let id = asked.headers()["x-delete-request-id"].to_str().unwrap().to_owned();
+    assert!(!lines().await);
+    assert!(server.get("/loki/api/v1/delete").await.text().await.unwrap().contains(&id));
+    let cancelled = client().delete(server.at(&format!("/loki/api/v1/delete?request_id={id}"))).send().await.unwrap();
+    assert_eq!(cancelled.status(), 204);
+    assert!(lines().await);
+    assert_eq!(client().patch(server.at("/loki/api/v1/delete")).send().await.unwrap().status(), 405);
+}
+
+#[tokio::test]
 async fn unclean_paths_are_redirected_as_go_does() {
     let server = Server::start(&[]).await;
     for (path, location) in [

@@ -27,6 +27,13 @@ impl Form {
         Ok(Self { pairs })
     }
 
+    /// Reads the parameters of a URL's query alone. Errors: as [`Self::parse`].
+    pub(crate) fn of_url(query: &str) -> Result<Self, QueryError> {
+        let mut pairs = Vec::new();
+        parse_pairs(query, &mut pairs)?;
+        Ok(Self { pairs })
+    }
+
     /// The first value of `name`, `""` where there is none.
     pub(crate) fn get(&self, name: &str) -> &str {
         self.all(name).next().unwrap_or("")

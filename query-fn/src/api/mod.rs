@@ -1,7 +1,8 @@
-//! The read API as functions from request to response: Loki's query, metadata and formatting routes, and `explain`.
+//! The read API as functions from request to response: Loki's query, metadata, delete and formatting routes, and `explain`.
 //! Owns: which path is which operation, parameters, the order of checks, error bodies, the query timeout.
 //! Must not know: sockets, authentication, how tenants are found, how a query runs.
 
+mod delete;
 mod detect;
 mod duration;
 mod form;
@@ -30,7 +31,7 @@ use route::{Found, Route};
 /// A request as it came, without its socket.
 #[derive(Clone, Debug)]
 pub struct ApiRequest {
-    /// GET or POST; any other is answered 405.
+    /// GET or POST, for deletes also PUT and DELETE; any other is answered 405.
     pub method: Method,
     /// The path as sent, percent escapes included, without the query.
     pub path: String,
@@ -74,6 +75,7 @@ struct Shared {
 #[derive(Debug)]
 struct Call<'a> {
     shared: &'a Shared,
+    method: &'a Method,
     headers: &'a HeaderMap,
     tenant: &'a TenantId,
     form: Form,
@@ -95,8 +97,9 @@ impl Api {
             Ok(Found::Route(route)) => route,
             Err(error) => return Some(ApiResponse::error(&error)),
         };
-        if request.method != Method::GET && request.method != Method::POST {
-            return Some(ApiResponse::method_not_allowed());
+        let allowed = route.methods();
+        if !allowed.contains(&request.method) {
+            return Some(ApiResponse::method_not_allowed(allowed));
         }
         let answered = self.answer(&route, &request).await;
         Some(answered.unwrap_or_else(|error| {
@@ -108,8 +111,11 @@ impl Api {
     }
 
     async fn answer(&self, route: &Route, request: &ApiRequest) -> Result<ApiResponse, QueryError> {
-        let form = Form::parse(&request.method, &request.headers, &request.query, &request.body)?;
-        let call = Call { shared: &self.shared, headers: &request.headers, tenant: &request.tenant, form };
+        let form = match route {
+            Route::Delete => Form::of_url(&request.query)?,
+            _ => Form::parse(&request.method, &request.headers, &request.query, &request.body)?,
+        };
+        let call = Call { shared: &self.shared, method: &request.method, headers: &request.headers, tenant: &request.tenant, form };
         match tokio::time::timeout(self.shared.limits.query_timeout, call.answer(route)).await {
             Ok(answered) => answered,
             Err(_) => Err(QueryError::Timeout),
@@ -132,6 +138,7 @@ impl<'a> Call<'a> {
             Route::DetectedLabels => self.detected_labels().await,
             Route::DetectedFields => self.detected_fields().await,
             Route::DetectedFieldValues { name } => self.detected_field_values(name).await,
+            Route::Delete => self.delete().await,
             Route::Explain => self.explain().await,
             Route::LegacyQuery => self.legacy_query().await,
             Route::LegacyLabels => self.legacy_labels().await,
@@ -144,5 +151,7 @@ impl<'a> Call<'a> {
     }
 }
 
+#[cfg(test)]
+mod delete_tests;
 #[cfg(test)]
 mod tests;

@@ -226,7 +226,7 @@ fn parse_go_int(function: &str, text: &str) -> Result<i64, String> {
 }
 
 /// `2006-01-02T15:04:05.999999999Z` or with `+07:00`; exactly this shape, as Go's `time.RFC3339Nano` wants it.
-fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+pub(super) fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     let (date, rest) = text.split_once('T')?;
     let [year, month, day] = fields(date, '-', [4, 2, 2])?;
     let (clock, rest) = rest.split_at_checked(8)?;

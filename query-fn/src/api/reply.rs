@@ -1,7 +1,7 @@
 //! Responses: what status, headers and body an outcome becomes.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::ApiResponse;
 use crate::QueryError;
@@ -28,9 +28,23 @@ impl ApiResponse {
         Self { status: error.status(), headers, body: Bytes::from(error.to_string()) }
     }
 
+    /// A refusal as Go's `http.Error` writes it: the message and a newline.
+    pub(super) fn refused(status: StatusCode, message: &str) -> Self {
+        let mut headers = one_header(header::CONTENT_TYPE, TEXT);
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        Self { status, headers, body: Bytes::from(format!("{message}\n")) }
+    }
+
+    /// 204: done, nothing to say.
+    pub(super) fn no_content() -> Self {
+        Self { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Bytes::new() }
+    }
+
     /// 405 without a body.
-    pub(super) fn method_not_allowed() -> Self {
-        Self { status: StatusCode::METHOD_NOT_ALLOWED, headers: one_header(header::ALLOW, HeaderValue::from_static("GET, POST")), body: Bytes::new() }
+    pub(super) fn method_not_allowed(allowed: &[Method]) -> Self {
+        let allowed: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+        let headers = HeaderValue::from_str(&allowed.join(", ")).map_or_else(|_| HeaderMap::new(), |allowed| one_header(header::ALLOW, allowed));
+        Self { status: StatusCode::METHOD_NOT_ALLOWED, headers, body: Bytes::new() }
     }
 
     /// 301 to the same request at another path.

@@ -1,5 +1,7 @@
 //! Which path is which operation. Pure: no request is looked at beyond its path.
 
+use http::Method;
+
 use super::form::unescape;
 use crate::QueryError;
 
@@ -18,10 +20,21 @@ pub(super) enum Route {
     DetectedLabels,
     DetectedFields,
     DetectedFieldValues { name: String },
+    Delete,
     Explain,
     LegacyQuery,
     LegacyLabels,
     LegacyLabelValues { name: String },
+}
+
+impl Route {
+    /// What it can be asked with.
+    pub(super) const fn methods(&self) -> &'static [Method] {
+        match self {
+            Self::Delete => &[Method::GET, Method::POST, Method::PUT, Method::DELETE],
+            _ => &[Method::GET, Method::POST],
+        }
+    }
 }
 
 /// What a path leads to.
@@ -69,6 +82,7 @@ fn loki(rest: &str) -> Option<Route> {
         "index/volume_range" => Some(Route::VolumeRange),
         "detected_labels" => Some(Route::DetectedLabels),
         "detected_fields" => Some(Route::DetectedFields),
+        "delete" => Some(Route::Delete),
         other => values_of(other, "label/")
             .map(|name| Route::LabelValues { name })
             .or_else(|| values_of(other, "detected_field/").map(|name| Route::DetectedFieldValues { name })),
@@ -103,6 +117,7 @@ mod tests {
             ("/loki/api/v1/label/a/b/values", Route::LabelValues { name: "a/b".to_owned() }),
             ("/loki/api/v1/detected_field/x/values", Route::DetectedFieldValues { name: "x".to_owned() }),
             ("/api/prom/label/app/values", Route::LegacyLabelValues { name: "app".to_owned() }),
+            ("/loki/api/v1/delete", Route::Delete),
             ("/tarn/api/v1/explain", Route::Explain),
         ] {
             assert_eq!(find(path).unwrap(), Found::Route(route), "{path}");

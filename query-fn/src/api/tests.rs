@@ -53,7 +53,7 @@ fn batch(rows: Rows<'_>) -> RowBatch {
 }
 
 /// An API at 2026-11-01T01:00:00Z over two chunks of the tenant `golden`.
-async fn api() -> Api {
+pub(super) async fn api() -> Api {
     let env = Env::fixed(Timestamp(START + 3600 * SECOND));
     let client = ObjectClient::open("memory:", &env).unwrap();
     let tenant = TenantId::parse("golden").unwrap();
@@ -64,7 +64,7 @@ async fn api() -> Api {
     Api::new(client, env, QueryLimits::default(), 16 << 20)
 }
 
-fn request(head: &str) -> ApiRequest {
+pub(super) fn request(head: &str) -> ApiRequest {
     let mut lines = head.lines();
     let (method, target) = lines.next().unwrap().split_once(' ').unwrap();
     let (path, raw) = target.split_once('?').unwrap_or((target, ""));
@@ -109,8 +109,9 @@ fn render(response: Option<ApiResponse>) -> String {
     }
     let content_type = response.headers.get(header::CONTENT_TYPE).map_or("", |value| value.to_str().unwrap());
     let location = response.headers.get(header::LOCATION).map_or(String::new(), |value| format!("location: {}\n", value.to_str().unwrap()));
+    let id = response.headers.get("x-delete-request-id").map_or(String::new(), |value| format!("x-delete-request-id: {}\n", value.to_str().unwrap()));
     let first = format!("{} {content_type}", response.status.as_u16());
-    format!("{}\n{location}{body}", first.trim_end()).trim_end().to_owned()
+    format!("{}\n{location}{id}{body}", first.trim_end()).trim_end().to_owned()
 }
 
 /// Runs every case of a file; what differs comes back with its request.

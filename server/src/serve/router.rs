@@ -64,6 +64,8 @@ pub(crate) fn build(app: &Arc<App>) -> Router {
     }
     if app.config.role.queries() {
         routes.extend(READ_ROUTES.map(|path| (path, get(read).post(read))));
+        // Also PUT and DELETE; the role refuses other methods.
+        routes.push(("/loki/api/v1/delete", any(read)));
         routes.extend(READ_PREFIXES.map(|path| (path, any(read))));
         routes.push(("/loki/api/v1/drilldown-limits", get(ops::drilldown_limits)));
         routes.push(("/prometheus/api/v1/rules", get(ops::no_rules)));
