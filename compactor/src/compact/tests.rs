@@ -381,6 +381,26 @@ async fn a_zombie_cannot_commit_outputs_that_were_collected() {
     assert_eq!(physical(&client).await, rows_of(&batches));
 }
 
+/// Somebody restored a store without its manifests: nothing makes the loss final.
+#[tokio::test]
+async fn chunks_of_a_day_without_a_manifest_are_not_garbage() {
+    let (client, env) = store();
+    push_all(&client, &some_batches(1)).await;
+    let compactor = compactor(&client, &env, settings());
+    compactor.run(None, None).await.unwrap();
+    let day = Day::of(Timestamp(DAY));
+    client.delete(&schema::key::day_manifest_key(&tenant(), day)).await.unwrap();
+    for chunk in client.list("t=team-a/l0").await.unwrap() {
+        client.delete(&chunk.key).await.unwrap();
+    }
+    env.advance(Duration::from_secs(100 * 3600));
+    for _ in 0..2 {
+        compactor.run(None, None).await.unwrap();
+        env.advance(Duration::from_secs(3600));
+    }
+    assert_eq!(objects(&client).await, (0, 1, 0));
+}
+
 #[tokio::test]
 async fn two_compactors_at_once_lose_races_and_no_rows() {
     let (client, env) = store();
