@@ -73,6 +73,8 @@ pub struct QueryStatistics {
     pub post_filter_lines: u64,
     /// Structured metadata bytes that were decoded.
     pub metadata_bytes_processed: u64,
+    /// Rows that were counted without being decoded.
+    pub lines_counted: u64,
     /// Exact duplicates that were dropped.
     pub duplicates: u64,
     /// Entries or samples in the answer.

@@ -7,6 +7,7 @@
 //! run in one process, since copies of a row in several chunks are collapsed there.
 
 mod entries;
+mod minute_count;
 mod parts;
 mod pipeline;
 mod samples;
@@ -25,7 +26,7 @@ use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConve
 use prost::Message as _;
 
 use crate::QueryError;
-use crate::exec::{ChunkScanExec, EntriesExec, PipelineExec, RangeAggregateExec, SampleOperationExec, UnwrapExec, VectorAggregateExec};
+use crate::exec::{ChunkScanExec, EntriesExec, MinuteCountExec, PipelineExec, RangeAggregateExec, SampleOperationExec, UnwrapExec, VectorAggregateExec};
 use crate::physical::PlanContext;
 use wire::Kind;
 
@@ -109,6 +110,9 @@ fn encode(node: &Arc<dyn ExecutionPlan>) -> Result<Kind, String> {
     if let Some(operation) = node.downcast_ref::<SampleOperationExec>() {
         return samples::encode_operation(operation.function()).map(Kind::SampleOperation);
     }
+    if let Some(counts) = node.downcast_ref::<MinuteCountExec>() {
+        return minute_count::encode(counts).map(Kind::MinuteCount);
+    }
     Err("it is no operator of Tarn".to_owned())
 }
 
@@ -134,6 +138,10 @@ fn decode(kind: Kind, inputs: &[Arc<dyn ExecutionPlan>], context: &PlanContext) 
         Kind::RangeAggregate(range) => Arc::new(RangeAggregateExec::new(only_partition(inputs)?, samples::decode_range(range)?)),
         Kind::VectorAggregate(vector) => Arc::new(VectorAggregateExec::new(only_partition(inputs)?, samples::decode_vector(vector)?)),
         Kind::SampleOperation(operation) => Arc::new(samples::decode_operation(operation, inputs)?),
+        Kind::MinuteCount(counts) => {
+            no_input(inputs)?;
+            Arc::new(minute_count::decode(counts, context)?)
+        }
     })
 }
 

@@ -29,6 +29,7 @@ pub(super) fn encode(scan: &ChunkScanExec) -> Result<wire::Scan, String> {
         labels: Some(encode_needed(&spec.labels)),
         line: spec.line.number(),
         position: spec.position,
+        rows: spec.rows,
         stop,
         tenant: lists.tenant.map(|tenant| tenant.to_string()).unwrap_or_default(),
         chunks: lists.chunks,
@@ -132,6 +133,7 @@ pub(super) fn decode(scan: wire::Scan, context: &PlanContext) -> Result<ChunkSca
         labels: decode_needed(scan.labels)?,
         line: LineColumn::of_number(scan.line)?,
         position: scan.position,
+        rows: scan.rows,
         stop: scan.stop.map(decode_stop).transpose()?,
     };
     ChunkScanExec::new(spec, partitions, context.client.clone(), Arc::clone(&context.statistics)).map_err(|error| error.to_string())

@@ -82,6 +82,17 @@ fn what_a_scan_cannot_read_is_refused() {
 }
 
 #[test]
+fn counts_that_do_not_belong_together_are_refused() {
+    let series = wire::CountedSeries { labels: Some(wire::Labels::default()), timestamps: vec![5, 9], rows: vec![2, 1], bytes: vec![7, 0] };
+    let read = |series: wire::CountedSeries| read_node(&node(Kind::MinuteCount(wire::MinuteCount { series: vec![series], bytes: true })), &[]);
+    assert_eq!(read(series.clone()).unwrap().downcast_ref::<MinuteCountExec>().unwrap().series().len(), 1);
+    assert!(read(wire::CountedSeries { labels: None, ..series.clone() }).unwrap_err().contains("is missing"));
+    assert!(read(wire::CountedSeries { rows: vec![2, 0], ..series.clone() }).unwrap_err().contains("belong together"));
+    assert!(read(wire::CountedSeries { bytes: vec![7], ..series.clone() }).unwrap_err().contains("belong together"));
+    assert!(read(wire::CountedSeries::default()).unwrap_err().contains("belong together"));
+}
+
+#[test]
 fn another_version_is_refused_whatever_follows() {
     let later = wire::Version { version: 2 }.encode_to_vec();
     // Field 2 is a number in this later version.
@@ -122,7 +133,7 @@ fn operators_of_others_are_not_written() {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), tag in 2u8..9) {
+    fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), tag in 2u8..10) {
         let _ = read_node(&bytes, &[]);
         let length = u8::try_from(bytes.len().min(127)).unwrap();
         let framed = [&[0x08, 0x01, tag << 3 | 2, length], &bytes[..usize::from(length)]].concat();

@@ -14,7 +14,7 @@ pub(super) struct Version {
 pub(super) struct Node {
     #[prost(uint32, tag = "1")]
     pub(super) version: u32,
-    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9")]
     pub(super) kind: Option<Kind>,
 }
 
@@ -34,6 +34,8 @@ pub(super) enum Kind {
     VectorAggregate(VectorAggregate),
     #[prost(message, tag = "8")]
     SampleOperation(SampleOperation),
+    #[prost(message, tag = "9")]
+    MinuteCount(MinuteCount),
 }
 
 impl Kind {
@@ -47,6 +49,7 @@ impl Kind {
             Self::RangeAggregate(_) => "RangeAggregateExec",
             Self::VectorAggregate(_) => "VectorAggregateExec",
             Self::SampleOperation(_) => "SampleOperationExec",
+            Self::MinuteCount(_) => "MinuteCountExec",
         }
     }
 }
@@ -78,6 +81,9 @@ pub(super) struct Scan {
     pub(super) streams: Vec<Labels>,
     #[prost(message, repeated, tag = "11")]
     pub(super) partitions: Vec<Partition>,
+    /// Whether it hands on that each row stands for one.
+    #[prost(bool, tag = "12")]
+    pub(super) rows: bool,
     /// Rows that pieces hold and that must not be shown.
     #[prost(message, repeated, tag = "13")]
     pub(super) hidden: Vec<HiddenRows>,
@@ -162,6 +168,27 @@ pub(super) struct EarlyStop {
     pub(super) limit: u64,
     #[prost(bool, tag = "3")]
     pub(super) every_row_counts: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct MinuteCount {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) series: Vec<CountedSeries>,
+    /// Whether it hands on bytes.
+    #[prost(bool, tag = "2")]
+    pub(super) bytes: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct CountedSeries {
+    #[prost(message, optional, tag = "1")]
+    pub(super) labels: Option<Labels>,
+    #[prost(int64, repeated, tag = "2")]
+    pub(super) timestamps: Vec<i64>,
+    #[prost(uint64, repeated, tag = "3")]
+    pub(super) rows: Vec<u64>,
+    #[prost(uint64, repeated, tag = "4")]
+    pub(super) bytes: Vec<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]

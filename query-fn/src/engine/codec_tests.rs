@@ -136,7 +136,7 @@ async fn ship_all(partitions: usize) -> String {
 async fn shipped_plans_answer_what_local_ones_do() {
     assert!(cases().len() >= 80);
     let plans = ship_all(1).await;
-    let nodes = ["ChunkScanExec", "PipelineExec", "UnwrapExec", "EntriesExec", "RangeAggregateExec", "VectorAggregateExec"];
+    let nodes = ["ChunkScanExec", "MinuteCountExec", "UnionExec", "PipelineExec", "UnwrapExec", "EntriesExec", "RangeAggregateExec", "VectorAggregateExec"];
     let operations = ["Constant", "BinaryOperation", "ScalarOperation", "LabelReplace"].map(|name| format!("SampleOperationExec: {name}"));
     let range = "count_over_time rate rate_counter bytes_over_time bytes_rate avg_over_time sum_over_time min_over_time max_over_time stdvar_over_time \
                  stddev_over_time quantile_over_time first_over_time last_over_time absent_over_time";

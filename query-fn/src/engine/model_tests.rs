@@ -67,10 +67,12 @@ fn log_text(selector: usize, stages: &[usize]) -> String {
     format!("{} {}", SELECTORS[selector].0, stages.join(" "))
 }
 
-fn chunks() -> impl Strategy<Value = Vec<Vec<Pushed>>> {
+/// Rows on multiples of `tick`, moved by some nanoseconds of `beside`.
+fn chunks(tick: i64, beside: std::ops::RangeInclusive<i64>) -> impl Strategy<Value = Vec<Vec<Pushed>>> {
     let stream = prop::sample::select(vec![r#"{app="x"}"#, r#"{app="x", pod="1"}"#, r#"{app="y"}"#]);
     let metadata = prop::sample::select(vec![vec![], vec![("trace", "t1".to_owned())], vec![("trace", "t2".to_owned())]]);
-    let row = (stream, 0i64..48, "[ab]{0,5}", metadata).prop_map(|(stream, tick, line, metadata)| (stream, tick * TICK, line, metadata));
+    let row = (stream, 0i64..48, beside, "[ab]{0,5}", metadata);
+    let row = row.prop_map(move |(stream, at, beside, line, metadata)| (stream, at * tick + beside, line, metadata));
     let chunk = prop::collection::vec(row, 0..24);
     (prop::collection::vec(chunk, 1..5), prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..8)).prop_map(
         |(mut chunks, copies)| {
@@ -122,7 +124,7 @@ fn text(labels: &BTreeMap<String, String>) -> String {
 proptest! {
     #[test]
     fn log_queries(
-        chunks in chunks(), selector in 0usize..3, stages in prop::collection::vec(0usize..STAGES.len(), 0..4),
+        chunks in chunks(TICK, 0..=0), selector in 0usize..3, stages in prop::collection::vec(0usize..STAGES.len(), 0..4),
         start in 0i64..40, length in 1i64..48, limit in prop::sample::select(vec![1usize, 3, 10, 1000]), forward: bool,
     ) {
         let (start, end) = (start * TICK, (start + length) * TICK);
@@ -155,25 +157,87 @@ proptest! {
 
     #[test]
     fn metric_queries(
-        chunks in chunks(), selector in 0usize..3, stages in prop::collection::vec(0usize..STAGES.len(), 0..3),
-        op in 0usize..4, range in 1i64..5, offset in -2i64..3, start in 0i64..12, length in 0i64..12, step in 1i64..4, outer in 0usize..7, instant: bool,
+        chunks in chunks(TICK, 0..=0), selector in 0usize..3, stages in prop::collection::vec(0usize..STAGES.len(), 0..3),
+        op in 0usize..4, range in 1i64..5, offset in -2i64..3, start in 0i64..12, length in 0i64..12, step in 1i64..4, outer in 0usize..WRAPS.len(), instant: bool,
     ) {
-        let name = ["count_over_time", "rate", "bytes_over_time", "bytes_rate"][op];
-        let inner = format!("{name}({} [{range}s] offset {offset}s)", log_text(selector, &stages));
-        type Wrap = (&'static str, Option<&'static [&'static str]>);
-        let (wrap, by): Wrap = [("", None), ("sum by (app)", Some(&["app"][..])), ("sum", Some(&[])), ("sum without (trace)", Some(&["app", "pod"])), ("max by (trace)", Some(&["trace"])), ("avg by (app, nope)", Some(&["app"])), ("count", Some(&[]))][outer];
-        let query = if wrap.is_empty() { inner } else { format!("{wrap}({inner})") };
         let (start, step) = (start * SECOND, step * SECOND);
         let evaluation = if instant { Evaluation::Instant { at: Timestamp(start) } } else { Evaluation::Range { start: Timestamp(start), end: Timestamp(start + length * SECOND), step_ns: step } };
-        let got = samples(&answer(&chunks, &spec(&query, evaluation)));
-        let times: Vec<i64> = if instant { vec![start] } else { (start / step..).map(|k| k * step).take_while(|t| *t < start + length * SECOND + step && (*t <= start + length * SECOND || (t - step) < start + length * SECOND)).collect() };
-        let rows = passed(&stored(&chunks), selector, &stages);
+        let metric = Metric { selector, stages, op, range: range * SECOND, offset: offset * SECOND, outer, evaluation };
+        assert_close(&samples(&answer(&chunks, &metric.query())), &metric.expected(&stored(&chunks)));
+    }
+
+    /// Minutes are counted without being read where no window begins or ends inside: rows and windows lie on whole minutes, just
+    /// beside them and in between.
+    #[test]
+    fn metric_queries_over_minutes(
+        chunks in chunks(15 * SECOND / 2, -1..=1), selector in 0usize..3, stages in prop::collection::vec(0usize..STAGES.len(), 0..2), op in 0usize..4,
+        unit in prop::sample::select(vec![15i64, 20, 30, 60]), range in 1i64..6, offset in -2i64..3, start in 0i64..14, length in 0i64..14, step in 1i64..4,
+        shift in -1i64..=1, outer in prop::sample::select(vec![1usize, 2, 7, 8, 0, 3]), instant: bool,
+    ) {
+        let unit = unit * SECOND;
+        let (start, end) = (Timestamp(start * unit + shift), Timestamp((start + length) * unit));
+        let evaluation = if instant { Evaluation::Instant { at: start } } else { Evaluation::Range { start, end, step_ns: step * unit } };
+        let metric = Metric { selector, stages, op, range: range * unit, offset: offset * unit, outer, evaluation };
+        assert_close(&samples(&answer(&chunks, &metric.query())), &metric.expected(&stored(&chunks)));
+    }
+}
+
+/// A vector aggregation: its text, and the labels that are left of a series.
+type Wrap = (&'static str, Option<&'static [&'static str]>);
+
+const WRAPS: [Wrap; 9] = [
+    ("", None),
+    ("sum by (app)", Some(&["app"])),
+    ("sum", Some(&[])),
+    ("sum without (trace)", Some(&["app", "pod"])),
+    ("max by (trace)", Some(&["trace"])),
+    ("avg by (app, nope)", Some(&["app"])),
+    ("count", Some(&[])),
+    ("sum by (pod)", Some(&["pod"])),
+    ("sum by (trace, app)", Some(&["app", "trace"])),
+];
+
+/// A metric query; times in nanoseconds.
+#[derive(Debug)]
+struct Metric {
+    selector: usize,
+    stages: Vec<usize>,
+    op: usize,
+    range: i64,
+    offset: i64,
+    outer: usize,
+    evaluation: Evaluation,
+}
+
+impl Metric {
+    fn query(&self) -> QuerySpec {
+        let name = ["count_over_time", "rate", "bytes_over_time", "bytes_rate"][self.op];
+        let (range, offset) = (self.range / 1_000_000, self.offset / 1_000_000);
+        let inner = format!("{name}({} [{range}ms] offset {offset}ms)", log_text(self.selector, &self.stages));
+        let wrap = WRAPS[self.outer].0;
+        spec(&if wrap.is_empty() { inner } else { format!("{wrap}({inner})") }, self.evaluation)
+    }
+
+    fn times(&self) -> Vec<i64> {
+        match self.evaluation {
+            Evaluation::Instant { at } => vec![at.0],
+            Evaluation::Range { start, end, step_ns } => {
+                let first = start.0.div_euclid(step_ns);
+                let last = (end.0 + step_ns - 1).div_euclid(step_ns).max(first);
+                (first..=last).map(|k| k * step_ns).collect()
+            }
+        }
+    }
+
+    fn expected(&self, rows: &BTreeSet<Row>) -> Vec<(String, Vec<(i64, f64)>)> {
+        let (range, offset, by) = (self.range, self.offset, WRAPS[self.outer].1);
+        let rows = passed(rows, self.selector, &self.stages);
         let mut expected: BTreeMap<LabelSet, Vec<(i64, f64)>> = BTreeMap::new();
-        for t in times {
+        for t in self.times() {
             let mut series: BTreeMap<BTreeMap<String, String>, f64> = BTreeMap::new();
-            for row in rows.iter().filter(|row| t - (offset + range) * SECOND < row.timestamp && row.timestamp <= t - offset * SECOND) {
-                let weight = if op < 2 { 1.0 } else { row.line.len() as f64 };
-                *series.entry(row.labels.clone()).or_default() += if op % 2 == 0 { weight } else { weight / range as f64 };
+            for row in rows.iter().filter(|row| t - offset - range < row.timestamp && row.timestamp <= t - offset) {
+                let weight = if self.op < 2 { 1.0 } else { row.line.len() as f64 };
+                *series.entry(row.labels.clone()).or_default() += if self.op.is_multiple_of(2) { weight } else { weight / (range as f64 / 1e9) };
             }
             let mut groups: BTreeMap<BTreeMap<String, String>, Vec<f64>> = BTreeMap::new();
             for (labels, value) in series {
@@ -182,11 +246,15 @@ proptest! {
             }
             for (labels, values) in groups {
                 let sum: f64 = values.iter().sum();
-                let value = match outer { 4 => values.iter().copied().fold(f64::MIN, f64::max), 5 => sum / values.len() as f64, 6 => values.len() as f64, _ => sum };
-                expected.entry(LabelSet::from_pairs(labels).unwrap()).or_default().push((t / 1_000_000, value));
+                let value = match WRAPS[self.outer].0.split(' ').next() {
+                    Some("max") => values.iter().copied().fold(f64::MIN, f64::max),
+                    Some("avg") => sum / values.len() as f64,
+                    Some("count") => values.len() as f64,
+                    _ => sum,
+                };
+                expected.entry(LabelSet::from_pairs(labels).unwrap()).or_default().push((t.div_euclid(1_000_000), value));
             }
         }
-        let expected: Vec<(String, Vec<(i64, f64)>)> = expected.into_iter().map(|(labels, samples)| (labels.to_string(), samples)).collect();
-        assert_close(&got, &expected);
+        expected.into_iter().map(|(labels, samples)| (labels.to_string(), samples)).collect()
     }
 }

@@ -127,6 +127,60 @@ async fn counts_over_steps() {
     assert_eq!(samples(&series), [(r#"{app="b", trace="t1"}"#.to_owned(), vec![(4000, 1.0)]), (r#"{app="b", trace="t2"}"#.to_owned(), vec![(6000, 1.0)])]);
 }
 
+/// Two streams with a row every 20 seconds from just after the start to the end of minute 10, on whole minutes among them.
+fn ten_minutes() -> Vec<Pushed> {
+    let rows = |labels: &'static str| (1..=30).map(move |at| (labels, at * 20 * SECOND, "ten bytes!".to_owned(), vec![("trace", at.to_string())]));
+    rows(r#"{app="a"}"#).chain(rows(r#"{app="b"}"#)).collect()
+}
+
+#[tokio::test]
+async fn whole_minutes_are_counted_without_being_read() {
+    let minutes = |from: i64, to: i64| Evaluation::Range { start: Timestamp(from * 60 * SECOND), end: Timestamp(to * 60 * SECOND), step_ns: 60 * SECOND };
+    let engine = engine(&[ten_minutes()], 2).await;
+    let (counts, statistics, _) = engine.run(&spec(r#"sum by (app) (count_over_time({app="a"}[2m]))"#, minutes(1, 12))).await.unwrap();
+    let steady = (2..=10).map(|minute| (minute * 60_000, 6.0));
+    let expected: Vec<(i64, f64)> = [(60_000, 3.0)].into_iter().chain(steady).chain([(660_000, 3.0)]).collect();
+    assert_eq!(samples(&counts), [(r#"{app="a"}"#.to_owned(), expected)]);
+    assert_eq!((statistics.lines_processed, statistics.lines_counted, statistics.chunks_read), (0, 30, 0));
+    let (bytes, statistics, _) = engine.run(&spec(r#"sum(bytes_rate({app=~".+"}[1m]))"#, minutes(5, 6))).await.unwrap();
+    assert_eq!(samples(&bytes), [("{}".to_owned(), vec![(300_000, 1.0), (360_000, 1.0)])]);
+    assert_eq!((statistics.lines_processed, statistics.bytes_processed, statistics.lines_counted), (0, 0, 12));
+}
+
+#[tokio::test]
+async fn minutes_that_a_window_cuts_are_read() {
+    let engine = engine(&[ten_minutes()], 1).await;
+    let at = |seconds: i64| Evaluation::Instant { at: Timestamp(seconds * SECOND) };
+    // (150 s, 450 s]: of minutes 3 and 8 the later and the earlier half, and minutes 4 to 7 whole.
+    let (counts, statistics, _) = engine.run(&spec(r#"sum(count_over_time({app="b"}[5m]))"#, at(450))).await.unwrap();
+    assert_eq!(samples(&counts), [("{}".to_owned(), vec![(450_000, 15.0)])]);
+    assert_eq!(statistics.lines_counted, 12);
+    assert!(statistics.lines_processed > 0 && statistics.bytes_processed == 0);
+    let unread = engine.explain(&spec(r#"sum(count_over_time({app="b"}[5m]))"#, at(420))).await.unwrap();
+    assert!(unread.physical.contains("MinuteCountExec") && !unread.physical.contains("ChunkScanExec"), "{}", unread.physical);
+}
+
+#[tokio::test]
+async fn rows_are_read_where_counts_do_not_know_the_answer() {
+    let engine = engine(&[ten_minutes(), ten_minutes().into_iter().take(3).collect()], 1).await;
+    let at = Evaluation::Instant { at: Timestamp(600 * SECOND) };
+    for (query, read, counted) in [
+        (r#"count_over_time({app="a"}[10m])"#, true, 0),
+        (r#"sum by (trace) (count_over_time({app="b"}[10m]))"#, true, 0),
+        (r#"sum(count_over_time({app="b"} |= "ten" [10m]))"#, true, 0),
+        (r#"sum(count_over_time({app="b"} | trace="1" [10m]))"#, true, 0),
+        (r#"sum(rate({app="b"} | json [10m]))"#, false, 30),
+        (r#"sum(absent_over_time({app="b"}[10m]))"#, true, 0),
+        // The first minute lies in two chunks.
+        (r#"sum(count_over_time({app="a"}[10m]))"#, true, 27),
+    ] {
+        let (_, statistics, _) = engine.run(&spec(query, at)).await.unwrap();
+        assert_eq!((statistics.lines_processed > 0, statistics.lines_counted), (read, counted), "{query}");
+    }
+    let sum = run(&engine, &spec(r#"sum(count_over_time({app="a"}[10m]))"#, at)).await;
+    assert_eq!(samples(&sum), [("{}".to_owned(), vec![(600_000, 30.0)])]);
+}
+
 #[tokio::test]
 async fn a_bad_pattern_is_noticed_on_the_first_stream() {
     let engine = engine(&two_chunks(), 1).await;

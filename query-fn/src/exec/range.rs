@@ -17,12 +17,12 @@ use super::aggregation::{SeriesIndex, encode_group, in_label_order, refuse_error
 use super::labels_column::{LabelsColumn, column};
 use super::plan::{one_input_plan, properties, stream_of};
 use super::samples::{SeriesSamples, batches};
-use super::window::SeriesWindow;
+use super::window::{SeriesWindow, Weight};
 use crate::labels::{Category, LabelRef, LabelsView, encode_sorted};
 use crate::logical::RangeFunction;
-use crate::logical::columns::{LINE, LINE_LENGTH, TIMESTAMP, VALUE, sample_schema};
+use crate::logical::columns::{LINE, LINE_LENGTH, ROWS, TIMESTAMP, VALUE, sample_schema};
 
-/// Samples of a range function, series by series. Reads rows in any order. One partition.
+/// Samples of a range function, series by series. Reads rows in any order, and sums of rows where it counts. One partition.
 /// Memory: series times steps for functions that count, every row in range for those over values.
 /// Errors: [`crate::QueryError::Pipeline`] on the first row with an error.
 #[derive(Debug)]
@@ -83,14 +83,18 @@ impl State {
         let timestamps = column::<TimestampNanosecondArray>(batch, TIMESTAMP)?.values();
         let labels = LabelsColumn::of(batch)?;
         let lengths = self.lengths(batch)?;
+        let rows = if batch.column_by_name(ROWS).is_some() { Some(column::<Int64Array>(batch, ROWS)?.values()) } else { None };
         let values = if self.function.unwrapped { Some(column::<Float64Array>(batch, VALUE)?) } else { None };
         let numbers = self.series_of(&labels)?;
         let held = self.bytes_of(&numbers);
         for (row, &timestamp) in timestamps.iter().enumerate() {
             let Some(series) = numbers.get(labels.key(row)).and_then(|&number| self.series.get_mut(number)) else { continue };
-            let length = lengths.as_ref().and_then(|lengths| lengths.get(row)).copied().unwrap_or(0);
+            let weight = Weight {
+                rows: rows.and_then(|rows| rows.get(row)).copied().unwrap_or(1),
+                bytes: lengths.as_ref().and_then(|lengths| lengths.get(row)).copied().unwrap_or(0),
+            };
             let value = values.filter(|values| row < values.len()).map_or(0.0, |values| values.value(row));
-            series.add(&self.function, timestamp, length, value);
+            series.add(&self.function, timestamp, weight, value);
         }
         self.memory.try_grow(self.bytes_of(&numbers).saturating_sub(held))
     }

@@ -19,7 +19,7 @@ use crate::QueryError;
 use crate::labels::encode_row;
 use crate::line_filter::{LineMatcher, Lines};
 use crate::logical::LineColumn;
-use crate::logical::columns::POSITION;
+use crate::logical::columns::{POSITION, ROWS};
 use crate::pipeline::NeededLabels;
 
 /// Makes batches out of the rows of one unit.
@@ -57,7 +57,7 @@ pub(super) fn columns_for(unit: &Unit, filters: &LineMatcher, labels: &NeededLab
 }
 
 /// Whether some label that is needed can come from metadata: all but those that the stream itself has.
-fn reads_metadata(stream: &LabelSet, needed: &NeededLabels) -> bool {
+pub(super) fn reads_metadata(stream: &LabelSet, needed: &NeededLabels) -> bool {
     match needed {
         NeededLabels::All => true,
         NeededLabels::Only(names) => names.iter().any(|name| stream.get(name).is_none()),
@@ -99,6 +99,9 @@ impl RowReader<'_> {
             columns.push(Arc::new(UInt64Array::from_iter_values(selected.iter().map(position))));
             let unique = selected.len() - identities.len().min(selected.len());
             columns.push(Arc::new(UInt64Array::from_iter_values(identities.into_iter().chain(std::iter::repeat_n(0, unique)))));
+        }
+        if self.schema.index_of(ROWS).is_ok() {
+            columns.push(Arc::new(Int64Array::from_value(1, selected.len())));
         }
         let options = RecordBatchOptions::new().with_row_count(Some(selected.len()));
         Ok(Some(RecordBatch::try_new_with_options(Arc::clone(self.schema), columns, &options)?))

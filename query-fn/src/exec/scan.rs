@@ -27,7 +27,7 @@ use super::stop::StopState;
 use super::units::Unit;
 use crate::QueryError;
 use crate::line_filter::LineMatcher;
-use crate::logical::columns::entry_schema;
+use crate::logical::columns::{counted_schema, entry_schema};
 use crate::logical::{EarlyStop, LineColumn, line_filter_text, needed_text};
 use crate::pipeline::NeededLabels;
 
@@ -46,6 +46,8 @@ pub struct ScanSpec {
     pub position: bool,
     /// Which rows may be left out.
     pub stop: Option<EarlyStop>,
+    /// Whether it hands on that each row stands for one, beside others that stand for more.
+    pub rows: bool,
 }
 
 /// Reads units of chunks, each partition its own list from first to last. Batches come in no order that later operators
@@ -68,7 +70,8 @@ impl ChunkScanExec {
     pub(crate) fn new(spec: ScanSpec, partitions: Vec<Vec<Unit>>, client: ObjectClient, statistics: Arc<ScanStatistics>) -> Result<Self, QueryError> {
         let empty = partitions.iter().all(Vec::is_empty);
         let filters = if empty { LineMatcher::default() } else { LineMatcher::compile(&spec.filters)? };
-        let properties = properties(entry_schema(spec.line, spec.position), partitions.len(), EmissionType::Incremental);
+        let schema = if spec.rows { counted_schema(spec.line) } else { entry_schema(spec.line, spec.position) };
+        let properties = properties(schema, partitions.len(), EmissionType::Incremental);
         Ok(Self {
             stop: spec.stop.map(|stop| Arc::new(StopState::new(stop.direction))),
             spec: Arc::new(spec),

@@ -13,6 +13,7 @@ pub struct ScanStatistics {
     pub(super) metadata_bytes: AtomicU64,
     pub(super) duplicates: AtomicU64,
     pub(super) units_read: AtomicU64,
+    pub(super) counted: AtomicU64,
 }
 
 impl ScanStatistics {
@@ -27,6 +28,7 @@ impl ScanStatistics {
         out.post_filter_lines += self.rows_after_filters.load(Ordering::Relaxed);
         out.metadata_bytes_processed += self.metadata_bytes.load(Ordering::Relaxed);
         out.duplicates += self.duplicates.load(Ordering::Relaxed);
+        out.lines_counted += self.counted.load(Ordering::Relaxed);
         out.chunks_read += self.units_read.load(Ordering::Relaxed);
     }
 }

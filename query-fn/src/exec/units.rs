@@ -6,12 +6,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use schema::time::bucket_bounds;
-use schema::{LabelSet, StreamManifest, TimeRange, Timestamp};
+use schema::{LabelSet, StreamManifest, TimeRange};
 use store::chunk::ChunkCache;
 use store::snapshot::Snapshot;
 
 use super::chunk_source::ChunkSource;
 use super::hidden::{Deletes, HiddenRows};
+use super::minute_counter::MinuteCounter;
 use crate::logical::{Direction, EarlyStop};
 
 /// A stream is cut into pieces of about so many rows, at minute boundaries.
@@ -66,7 +67,14 @@ impl Unit {
 }
 
 /// The work of a scan: what of `snapshot` may hold rows of its range that `deletes` do not hide, in the order in which it should be read.
-pub(crate) fn units_of(snapshot: &Snapshot, deletes: &Deletes, cache: &ChunkCache, stop: Option<&EarlyStop>) -> Vec<Unit> {
+/// Minutes that `counter` takes are counted there and not read.
+pub(crate) fn units_of(
+    snapshot: &Snapshot,
+    deletes: &Deletes,
+    cache: &ChunkCache,
+    stop: Option<&EarlyStop>,
+    mut counter: Option<&mut MinuteCounter>,
+) -> Vec<Unit> {
     let overlaps = overlaps_of(snapshot);
     let mut units = Vec::new();
     for (ordinal, chunk) in (0u64..).zip(&snapshot.chunks) {
@@ -74,7 +82,12 @@ pub(crate) fn units_of(snapshot: &Snapshot, deletes: &Deletes, cache: &ChunkCach
         for stream in chunk.streams.iter().filter_map(|&index| chunk.manifest().streams.get(index)) {
             let shared = overlaps.get(&stream.labels).map_or(&[][..], Vec::as_slice);
             let hidden = deletes.in_stream(chunk, stream);
-            pieces.extend(chunk.ranges.iter().flat_map(|range| pieces_of(stream, range, stop, shared, &hidden)));
+            let mut minutes = minutes_of(stream, &chunk.ranges);
+            minutes.retain(|minute| !hidden.iter().any(|rows| rows.covers(minute.min, minute.max)));
+            if let Some(mut counter) = counter.as_deref_mut().and_then(|counter| counter.of_stream(&stream.labels)) {
+                minutes.retain(|minute| !counter.takes(minute, minute.touches(shared) || hidden.iter().any(|rows| rows.touches(minute.min, minute.max))));
+            }
+            pieces.extend(pieces_of(&stream.labels, minutes, stop, shared, &hidden));
         }
         let mut unit = Unit { chunk: ChunkSource::of(chunk, cache), ordinal, pieces: Vec::new() };
         for piece in pieces {
@@ -109,37 +122,57 @@ pub(crate) fn partition(units: Vec<Unit>, partitions: usize) -> Vec<Vec<Unit>> {
     lists.into_iter().map(|(_, list)| list).collect()
 }
 
-/// Rows of a stream that may lie in `range`, and under a limit that every row counts towards, at most as many as the limit
-/// asks for beyond those that may lie outside. Minute counts say where minutes begin.
-fn pieces_of(stream: &StreamManifest, range: &TimeRange, stop: Option<&EarlyStop>, overlaps: &[(i64, i64)], hidden: &[Arc<HiddenRows>]) -> Vec<Piece> {
-    let (first, last) = (range.start.minute_bucket(), Timestamp(range.end.as_nanos().saturating_sub(1)).minute_bucket());
+/// Rows of a stream in one minute.
+#[derive(Clone, Debug)]
+pub(super) struct Minute {
+    /// Rows of the chunk.
+    pub(super) rows: Range<u64>,
+    /// Bytes of their lines.
+    pub(super) bytes: u64,
+    /// Rows that are earlier do not count.
+    pub(super) min: i64,
+    /// Rows that are later do not count.
+    pub(super) max: i64,
+    /// Whether every row counts.
+    pub(super) whole: bool,
+}
+
+impl Minute {
+    /// Whether a row that counts may lie in one of these closed intervals.
+    fn touches(&self, intervals: &[(i64, i64)]) -> bool {
+        intervals.iter().any(|(from, to)| *from <= self.max && self.min <= *to)
+    }
+}
+
+/// The minutes of a stream that may hold rows of `ranges`, which are ascending and leave at least a minute between each other.
+fn minutes_of(stream: &StreamManifest, ranges: &[TimeRange]) -> Vec<Minute> {
     let mut minutes = Vec::new();
     let mut row = stream.first_row;
     for count in &stream.minutes {
-        if (first..=last).contains(&count.minute) {
-            minutes.push((count.minute, row..row + count.rows));
+        let rows = row..row.saturating_add(count.rows);
+        row = rows.end;
+        let (first, last) = bucket_bounds(count.minute);
+        let (first, last) = (first.max(stream.min), last.min(stream.max));
+        if let Some(range) = ranges.iter().find(|range| range.overlaps_closed(first, last)) {
+            let (min, max) = (first.max(range.start).as_nanos(), last.as_nanos().min(range.end.as_nanos().saturating_sub(1)));
+            minutes.push(Minute { rows, bytes: count.bytes, min, max, whole: range.covers_closed(first, last) });
         }
-        row += count.rows;
     }
-    let bounds = |minute: i64| {
-        let (first, last) = bucket_bounds(minute);
-        let min = first.max(stream.min).max(range.start).as_nanos();
-        (min, last.min(stream.max).as_nanos().min(range.end.as_nanos().saturating_sub(1)))
-    };
-    minutes.retain(|(minute, _)| {
-        let (min, max) = bounds(*minute);
-        !hidden.iter().any(|rows| rows.covers(min, max))
-    });
+    minutes
+}
+
+/// The rows of some minutes of a stream, and under a limit that every row counts towards, at most as many as the limit asks for beyond
+/// those that may not count.
+fn pieces_of(labels: &LabelSet, mut minutes: Vec<Minute>, stop: Option<&EarlyStop>, overlaps: &[(i64, i64)], hidden: &[Arc<HiddenRows>]) -> Vec<Piece> {
     // Rows that have copies elsewhere do not all count, nor do hidden ones.
     if let Some(stop) = stop.filter(|stop| stop.every_row_counts && overlaps.is_empty() && hidden.is_empty()) {
-        keep_first(&mut minutes, range, stop);
+        keep_first(&mut minutes, stop);
     }
     let mut pieces: Vec<Piece> = Vec::new();
-    for (minute, rows) in minutes {
-        let (min, max) = bounds(minute);
+    for Minute { rows, min, max, .. } in minutes {
         match pieces.last_mut().filter(|piece| piece.rows.end - piece.rows.start < PIECE_ROWS && piece.rows.end == rows.start) {
             Some(piece) => (piece.rows.end, piece.max) = (rows.end, max),
-            None => pieces.push(Piece { labels: stream.labels.clone(), rows, min, max, overlaps: Vec::new(), hidden: Vec::new() }),
+            None => pieces.push(Piece { labels: labels.clone(), rows, min, max, overlaps: Vec::new(), hidden: Vec::new() }),
         }
     }
     for piece in &mut pieces {
@@ -150,24 +183,19 @@ fn pieces_of(stream: &StreamManifest, range: &TimeRange, stop: Option<&EarlyStop
 }
 
 /// Leaves out rows that have at least `limit` rows of the same stream before them in the direction of the query. Only
-/// minutes that lie inside the range as a whole count, since rows of the others may lie outside.
-fn keep_first(minutes: &mut Vec<(i64, Range<u64>)>, range: &TimeRange, stop: &EarlyStop) {
-    let limit = u64::try_from(stop.limit).unwrap_or(u64::MAX);
-    let inside = |minute: i64| {
-        let (first, last) = bucket_bounds(minute);
-        range.covers_closed(first, last)
-    };
-    let mut left = limit;
-    let mut keep = |minute: i64, rows: &mut Range<u64>| {
+/// minutes that count as a whole are sure to have so many.
+fn keep_first(minutes: &mut Vec<Minute>, stop: &EarlyStop) {
+    let mut left = u64::try_from(stop.limit).unwrap_or(u64::MAX);
+    let mut keep = |minute: &mut Minute| {
         if left == 0 {
             return false;
         }
-        if inside(minute) {
-            let taken = left.min(rows.end - rows.start);
+        if minute.whole {
+            let taken = left.min(minute.rows.end - minute.rows.start);
             left -= taken;
             match stop.direction {
-                Direction::Forward => rows.end = rows.start + taken,
-                Direction::Backward => rows.start = rows.end - taken,
+                Direction::Forward => minute.rows.end = minute.rows.start + taken,
+                Direction::Backward => minute.rows.start = minute.rows.end - taken,
             }
         }
         true
@@ -175,7 +203,7 @@ fn keep_first(minutes: &mut Vec<(i64, Range<u64>)>, range: &TimeRange, stop: &Ea
     if stop.direction == Direction::Backward {
         minutes.reverse();
     }
-    minutes.retain_mut(|(minute, rows)| keep(*minute, rows));
+    minutes.retain_mut(&mut keep);
     if stop.direction == Direction::Backward {
         minutes.reverse();
     }
@@ -220,7 +248,9 @@ fn covered_twice(mut spans: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use schema::MinuteCount;
+    use crate::logical::{Steps, Windows};
+    use crate::pipeline::NeededLabels;
+    use schema::{MinuteCount, Timestamp};
 
     const MINUTE: i64 = schema::time::NANOS_PER_MINUTE;
 
@@ -233,25 +263,74 @@ mod tests {
     }
 
     fn stream() -> StreamManifest {
-        let minutes = [(1, 10), (2, 20), (4, 5)].map(|(minute, rows)| MinuteCount { minute, rows, bytes: 0 }).to_vec();
-        StreamManifest { labels: LabelSet::default(), first_row: 100, rows: 35, min: Timestamp(MINUTE + 7), max: Timestamp(4 * MINUTE + 9), bytes: 0, minutes }
+        let minutes = [(1, 10, 70), (2, 20, 80), (4, 5, 90)].map(|(minute, rows, bytes)| MinuteCount { minute, rows, bytes }).to_vec();
+        StreamManifest {
+            labels: LabelSet::default(),
+            first_row: 100,
+            rows: 35,
+            min: Timestamp(MINUTE + 7),
+            max: Timestamp(4 * MINUTE + 9),
+            bytes: 240,
+            minutes,
+        }
     }
 
     fn pieces(start: i64, end: i64, stop: Option<(Direction, usize)>) -> Vec<(Range<u64>, i64, i64)> {
         let stop = stop.map(|(direction, limit)| EarlyStop { direction, limit, every_row_counts: true });
         let range = TimeRange::new(Timestamp(start), Timestamp(end));
-        pieces_of(&stream(), &range, stop.as_ref(), &[], &[]).into_iter().map(|piece| (piece.rows, piece.min, piece.max)).collect()
+        pieces_of(&LabelSet::default(), minutes_of(&stream(), &[range]), stop.as_ref(), &[], &[])
+            .into_iter()
+            .map(|piece| (piece.rows, piece.min, piece.max))
+            .collect()
     }
 
     #[test]
     fn minutes_bound_the_rows() {
         assert_eq!(pieces(0, 10 * MINUTE, None), [(100..135, MINUTE + 7, 4 * MINUTE + 9)]);
         assert_eq!(pieces(2 * MINUTE + 1, 3 * MINUTE + 1, None), [(110..130, 2 * MINUTE + 1, 3 * MINUTE)]);
-        assert_eq!(pieces(2 * MINUTE + 5, 4 * MINUTE + 2, None), [(110..135, 2 * MINUTE + 1, 4 * MINUTE + 9)]);
+        assert_eq!(pieces(2 * MINUTE + 5, 4 * MINUTE + 2, None), [(110..135, 2 * MINUTE + 5, 4 * MINUTE + 1)]);
         assert_eq!(pieces(3 * MINUTE + 1, 4 * MINUTE + 1, None), []);
         // A row on the whole minute lies in the bucket that it ends.
-        assert_eq!(pieces(2 * MINUTE, 2 * MINUTE + 1, None), [(100..110, MINUTE + 7, 2 * MINUTE)]);
-        assert_eq!(pieces(2 * MINUTE, 3 * MINUTE, None), [(100..130, MINUTE + 7, 3 * MINUTE)]);
+        assert_eq!(pieces(2 * MINUTE, 2 * MINUTE + 1, None), [(100..110, 2 * MINUTE, 2 * MINUTE)]);
+        assert_eq!(pieces(2 * MINUTE, 3 * MINUTE, None), [(100..130, 2 * MINUTE, 3 * MINUTE - 1)]);
+    }
+
+    #[test]
+    fn a_chunk_counts_in_several_ranges() {
+        let ranges = [TimeRange::new(Timestamp(0), Timestamp(2 * MINUTE)), TimeRange::new(Timestamp(4 * MINUTE), Timestamp(9 * MINUTE))];
+        let minutes: Vec<_> = minutes_of(&stream(), &ranges).into_iter().map(|minute| (minute.rows, minute.min, minute.max, minute.whole)).collect();
+        assert_eq!(minutes, [(100..110, MINUTE + 7, 2 * MINUTE - 1, false), (130..135, 4 * MINUTE + 1, 4 * MINUTE + 9, true)]);
+        assert!(minutes_of(&stream(), &[TimeRange::new(Timestamp(4 * MINUTE + 10), Timestamp(9 * MINUTE))]).is_empty());
+    }
+
+    #[test]
+    fn whole_minutes_are_counted_and_the_others_read() {
+        let windows = |start: i64, range: i64| Windows { range, offset: 0, steps: Steps { start, step: MINUTE, count: 4 } };
+        let read = |windows, shared: &[(i64, i64)]| {
+            let mut counter = MinuteCounter::new(windows, NeededLabels::Only(std::collections::BTreeSet::new()));
+            let mut of_stream = counter.of_stream(&LabelSet::default()).unwrap();
+            let everything = [TimeRange::new(Timestamp::MIN, Timestamp::MAX)];
+            let mut left = minutes_of(&stream(), &everything);
+            left.retain(|minute| !of_stream.takes(minute, minute.touches(shared)));
+            let left: Vec<(u64, u64)> = left.into_iter().map(|minute| (minute.rows.start, minute.rows.end)).collect();
+            let counted: Vec<_> = counter.finish().into_iter().flat_map(|series| series.samples).map(|sum| (sum.timestamp, sum.rows, sum.bytes)).collect();
+            (left, counted)
+        };
+        // (0, 2], (1, 3], (2, 4], (3, 5] minutes.
+        let (left, counted) = read(windows(2 * MINUTE, 2 * MINUTE), &[]);
+        assert_eq!((left, counted), (vec![], vec![(2 * MINUTE, 10, 70), (3 * MINUTE, 20, 80), (4 * MINUTE + 9, 5, 90)]));
+        // The second minute is shared at its last instant alone.
+        let (left, counted) = read(windows(2 * MINUTE, 2 * MINUTE), &[(3 * MINUTE, 3 * MINUTE + 5)]);
+        assert_eq!((left, counted), (vec![(110, 130)], vec![(2 * MINUTE, 10, 70), (4 * MINUTE + 9, 5, 90)]));
+        // Every window holds everything.
+        let (left, counted) = read(Windows { range: 60 * MINUTE, ..windows(9 * MINUTE, 0) }, &[]);
+        assert_eq!((left, counted), (vec![], vec![(2 * MINUTE, 35, 240)]));
+        // Windows end half past: the stream's last rows come before that.
+        let (left, counted) = read(windows(MINUTE + MINUTE / 2, MINUTE), &[]);
+        assert_eq!((left, counted), (vec![(100, 110), (110, 130)], vec![(4 * MINUTE + 9, 5, 90)]));
+        // Only (0, 1] and so on to (3, 4]: the last minute is in none.
+        let (left, counted) = read(windows(MINUTE, MINUTE), &[(0, 9 * MINUTE)]);
+        assert_eq!((left, counted), (vec![(100, 110), (110, 130)], vec![]));
     }
 
     #[test]
@@ -259,6 +338,6 @@ mod tests {
         assert_eq!(pieces(0, 10 * MINUTE, Some((Direction::Backward, 7))), [(128..135, 2 * MINUTE + 1, 4 * MINUTE + 9)]);
         assert_eq!(pieces(0, 10 * MINUTE, Some((Direction::Forward, 7))), [(100..107, MINUTE + 7, 2 * MINUTE)]);
         // The last minute lies across the end: its rows may be outside, so they do not count.
-        assert_eq!(pieces(0, 4 * MINUTE + 5, Some((Direction::Backward, 7))), [(123..135, 2 * MINUTE + 1, 4 * MINUTE + 9)]);
+        assert_eq!(pieces(0, 4 * MINUTE + 5, Some((Direction::Backward, 7))), [(123..135, 2 * MINUTE + 1, 4 * MINUTE + 4)]);
     }
 }

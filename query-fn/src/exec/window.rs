@@ -58,6 +58,15 @@ impl Differences {
     }
 }
 
+/// What a row, or a sum of rows, adds to the functions that count.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Weight {
+    /// Rows.
+    pub(super) rows: i64,
+    /// Line bytes; 0 where the function does not read them.
+    pub(super) bytes: i64,
+}
+
 /// The rows of one series, as far as the function needs them.
 #[derive(Debug)]
 pub(super) struct SeriesWindow {
@@ -84,20 +93,19 @@ impl SeriesWindow {
         Self { rows: Differences::default(), held }
     }
 
-    /// Adds a row. `length` is read by the byte functions, `value` by those over an unwrapped label.
-    pub(super) fn add(&mut self, function: &RangeFunction, timestamp: i64, length: i64, value: f64) {
-        let shifted = timestamp.saturating_add(function.offset);
-        let steps = function.steps.first_at_or_after(shifted)..function.steps.first_at_or_after(shifted.saturating_add(function.range));
+    /// Adds a row, or rows that lie in the same windows. `value` is read by the functions over an unwrapped label, which take single rows.
+    pub(super) fn add(&mut self, function: &RangeFunction, timestamp: i64, weight: Weight, value: f64) {
+        let steps = function.windows().steps_of(timestamp);
         if steps.is_empty() {
             return;
         }
         match &mut self.held {
             Held::Buckets(buckets) => return buckets.add(function, timestamp, value),
             Held::Values(values) => return values.push((timestamp, value)),
-            Held::Bytes(bytes) => bytes.add(steps.start, steps.end, length),
+            Held::Bytes(bytes) => bytes.add(steps.start, steps.end, weight.bytes),
             Held::Count => {}
         }
-        self.rows.add(steps.start, steps.end, 1);
+        self.rows.add(steps.start, steps.end, weight.rows);
     }
 
     /// Memory that the rows take, in bytes.

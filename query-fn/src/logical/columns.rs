@@ -18,6 +18,8 @@ pub const LINE_LENGTH: &str = "line_length";
 pub const POSITION: &str = "position";
 /// Rows that are copies of each other have the same number; 0: the row has no copy.
 pub const IDENTITY: &str = "identity";
+/// How many rows this one stands for: they have its labels and lie in the same windows, and the length is that of all their lines.
+pub const ROWS: &str = "rows";
 /// The value of a sample, or of an unwrapped label.
 pub const VALUE: &str = "value";
 
@@ -65,6 +67,13 @@ pub fn entry_schema(line: LineColumn, position: bool) -> SchemaRef {
         fields.push(Field::new(IDENTITY, DataType::UInt64, false));
     }
     Arc::new(Schema::new(fields))
+}
+
+/// Columns of rows of which some stand for several.
+pub fn counted_schema(line: LineColumn) -> SchemaRef {
+    let entries = entry_schema(line, false);
+    let fields = entries.fields().iter().cloned().chain([Arc::new(Field::new(ROWS, DataType::Int64, false))]);
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// `input` with the value of an unwrapped label.

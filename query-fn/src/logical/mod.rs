@@ -14,6 +14,7 @@ mod stream_scan;
 mod text;
 mod unwrap;
 mod vector_aggregate;
+mod windows;
 
 pub mod columns;
 
@@ -28,6 +29,7 @@ pub use spec::{Direction, Evaluation, QuerySpec, Steps};
 pub use stream_scan::{EarlyStop, StreamScan};
 pub use unwrap::Unwrap;
 pub use vector_aggregate::{VectorAggregate, VectorFunction};
+pub use windows::Windows;
 
 pub(crate) use node::{node_of, plan};
 pub(crate) use text::{line_filter as line_filter_text, needed as needed_text, stage as stage_text, unwrap as unwrap_text};

@@ -9,7 +9,7 @@ use logql::ast::{Grouping, RangeOp};
 
 use super::columns::{plan_schema, sample_schema};
 use super::node::{only_input, plan_node_identity};
-use super::{Steps, text};
+use super::{Steps, Windows, text};
 
 /// What a range aggregation computes, apart from its input.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,13 @@ pub struct RangeFunction {
     pub grouping: Option<Grouping>,
     /// `absent_over_time`: the labels of its only series.
     pub absent_labels: schema::LabelSet,
+}
+
+impl RangeFunction {
+    /// Which rows it is computed over at each step.
+    pub const fn windows(&self) -> Windows {
+        Windows { range: self.range, offset: self.offset, steps: self.steps }
+    }
 }
 
 impl fmt::Display for RangeFunction {

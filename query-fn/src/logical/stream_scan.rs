@@ -3,15 +3,16 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use arrow::datatypes::SchemaRef;
 use datafusion::common::DFSchemaRef;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 use logql::ast::LineFilter;
 use schema::{Matcher, TenantId, TimeRange};
 
-use super::columns::{LineColumn, entry_schema, plan_schema};
+use super::columns::{LineColumn, counted_schema, entry_schema, plan_schema};
 use super::node::plan_node_identity;
-use super::{Direction, text};
+use super::{Direction, Windows, text};
 use crate::pipeline::NeededLabels;
 
 /// The reader above takes only the first rows in one direction of time, so a scan may leave out rows that cannot be among them.
@@ -45,6 +46,8 @@ pub struct StreamScan {
     pub position: bool,
     /// Which rows may be left out.
     pub stop: Option<EarlyStop>,
+    /// The rows are only counted, in these windows: a row that it hands on may stand for several, as its column `rows` says.
+    pub counts: Option<Windows>,
     schema: DFSchemaRef,
 }
 
@@ -53,12 +56,23 @@ impl StreamScan {
     pub fn new(tenant: TenantId, matchers: Vec<Matcher>, range: TimeRange, position: bool) -> Result<Self> {
         let line = LineColumn::Text;
         let schema = plan_schema(entry_schema(line, position))?;
-        Ok(Self { tenant, matchers, range, filters: Vec::new(), labels: NeededLabels::All, line, position, stop: None, schema })
+        Ok(Self { tenant, matchers, range, filters: Vec::new(), labels: NeededLabels::All, line, position, stop: None, counts: None, schema })
     }
 
     /// The same scan that hands on less.
     pub fn with_columns(&self, labels: NeededLabels, line: LineColumn) -> Result<Self> {
-        Ok(Self { labels, line, schema: plan_schema(entry_schema(line, self.position))?, ..self.clone() })
+        Self { labels, line, ..self.clone() }.with_its_schema()
+    }
+
+    /// The same scan for a function that counts rows, or their bytes, in `windows`.
+    pub fn with_counts(&self, windows: Windows) -> Result<Self> {
+        Self { counts: Some(windows), ..self.clone() }.with_its_schema()
+    }
+
+    fn with_its_schema(mut self) -> Result<Self> {
+        let columns: SchemaRef = if self.counts.is_some() { counted_schema(self.line) } else { entry_schema(self.line, self.position) };
+        self.schema = plan_schema(columns)?;
+        Ok(self)
     }
 }
 
@@ -74,6 +88,9 @@ impl fmt::Display for StreamScan {
         if let Some(stop) = &self.stop {
             let rows = if stop.every_row_counts { "first" } else { "matching" };
             write!(f, ", stop=({} {} {rows})", stop.limit, stop.direction.as_str())?;
+        }
+        if let Some(Windows { range, offset, steps }) = &self.counts {
+            write!(f, ", counts=({range}ns offset {offset}ns at {}+{}ns x {})", steps.start, steps.step, steps.count)?;
         }
         Ok(())
     }

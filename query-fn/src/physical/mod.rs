@@ -11,6 +11,7 @@ use datafusion::execution::context::QueryPlanner;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties as _};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use logql::ast::{RangeOp, Stage, VectorOp};
@@ -21,10 +22,10 @@ use store::snapshot::{PruneCounts, Snapshot};
 
 use crate::QueryError;
 use crate::exec::{
-    ChunkScanExec, Deletes, EntriesExec, PipelineExec, RangeAggregateExec, SampleOperationExec, ScanSpec, ScanStatistics, StageSpec, UnwrapExec,
-    VectorAggregateExec, partition, units_of,
+    ChunkScanExec, Deletes, EntriesExec, MinuteCountExec, MinuteCounter, PipelineExec, RangeAggregateExec, SampleOperationExec, ScanSpec, ScanStatistics,
+    StageSpec, UnwrapExec, VectorAggregateExec, partition, units_of,
 };
-use crate::logical::{Entries, LineFilter, PipelineStage, RangeAggregate, SampleOperation, StreamScan, Unwrap, VectorAggregate};
+use crate::logical::{Entries, LineColumn, LineFilter, PipelineStage, RangeAggregate, SampleOperation, StreamScan, Unwrap, VectorAggregate};
 use crate::pipeline::NeededLabels;
 
 /// What planning and running one query share.
@@ -90,7 +91,7 @@ impl ExtensionPlanner for NodePlanner {
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let any = node.as_any();
         if let Some(scan) = any.downcast_ref::<StreamScan>() {
-            return Ok(Some(Arc::new(self.scan(scan).await?)));
+            return Ok(Some(self.scan(scan).await?));
         }
         if let Some(operation) = any.downcast_ref::<SampleOperation>() {
             let inputs = inputs.iter().cloned().map(single).collect();
@@ -134,11 +135,14 @@ impl ExtensionPlanner for NodePlanner {
 }
 
 impl NodePlanner {
-    async fn scan(&self, scan: &StreamScan) -> Result<ChunkScanExec, QueryError> {
+    /// The rows of a scan, those that are read and those that are only counted.
+    async fn scan(&self, scan: &StreamScan) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
         let context = &self.context;
         let snapshot = Snapshot::load(&context.client, &scan.tenant, &scan.range, &scan.matchers, &context.cache).await?;
         context.pruned.lock().push(snapshot.pruned);
-        let units = partition(units_of(&snapshot, &Deletes::of(&snapshot)?, &context.cache, scan.stop.as_ref()), context.partitions);
+        let mut counter = scan.counts.map(|windows| MinuteCounter::new(windows, scan.labels.clone()));
+        let units = units_of(&snapshot, &Deletes::of(&snapshot)?, &context.cache, scan.stop.as_ref(), counter.as_mut());
+        let units = partition(units, context.partitions);
         let spec = ScanSpec {
             range: scan.range,
             filters: scan.filters.clone(),
@@ -146,8 +150,19 @@ impl NodePlanner {
             line: scan.line,
             position: scan.position,
             stop: scan.stop,
+            rows: scan.counts.is_some(),
         };
-        ChunkScanExec::new(spec, units, context.client.clone(), Arc::clone(&context.statistics))
+        let read = Arc::new(ChunkScanExec::new(spec, units, context.client.clone(), Arc::clone(&context.statistics))?);
+        let counted = counter.map(MinuteCounter::finish).unwrap_or_default();
+        if counted.is_empty() {
+            return Ok(read);
+        }
+        let counted = Arc::new(MinuteCountExec::new(counted, scan.line == LineColumn::Length, Arc::clone(&context.statistics)));
+        if read.is_empty() {
+            return Ok(counted);
+        }
+        let both: Vec<Arc<dyn ExecutionPlan>> = vec![counted, read];
+        UnionExec::try_new(both).map_err(QueryError::from_datafusion)
     }
 }
 

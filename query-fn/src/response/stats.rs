@@ -128,6 +128,7 @@ fn tarn(statistics: &QueryStatistics) -> Value {
         "chunksListed": statistics.chunks_listed,
         "chunksRead": statistics.chunks_read,
         "streamsMatched": statistics.streams_matched,
+        "linesCounted": statistics.lines_counted,
         "duplicatesDropped": statistics.duplicates,
     })
 }

@@ -4,6 +4,8 @@ use schema::LabelSet;
 use super::*;
 use crate::logical::Steps;
 
+const ROW: Weight = Weight { rows: 1, bytes: 10 };
+
 fn function(op: RangeOp, unwrapped: bool) -> RangeFunction {
     let steps = Steps { start: 100, step: 50, count: 3 };
     RangeFunction { op, parameter: Some(0.5), range: 60, offset: 0, steps, unwrapped, grouping: None, absent_labels: LabelSet::default() }
@@ -12,7 +14,7 @@ fn function(op: RangeOp, unwrapped: bool) -> RangeFunction {
 fn run(function: &RangeFunction, rows: &[(i64, f64)]) -> Vec<(usize, f64)> {
     let mut series = SeriesWindow::new(function);
     for (timestamp, value) in rows {
-        series.add(function, *timestamp, 10, *value);
+        series.add(function, *timestamp, ROW, *value);
     }
     series.finish(function)
 }
@@ -136,11 +138,11 @@ fn memory_does_not_grow_with_rows() {
     average.steps = Steps { start: 1_000_000, step: 100_000, count: 20 };
     let mut series = SeriesWindow::new(&average);
     for row in 0..1000 {
-        series.add(&average, row, 0, 1.0);
+        series.add(&average, row, ROW, 1.0);
     }
     let before = series.bytes();
     for row in 0..1_000_000 {
-        series.add(&average, row % 1000, 0, 1.0);
+        series.add(&average, row % 1000, ROW, 1.0);
     }
     assert_eq!(series.bytes(), before);
 }
