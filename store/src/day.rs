@@ -14,6 +14,7 @@ use crate::chunk::ChunkCache;
 use crate::env::Env;
 use crate::error::StoreError;
 use crate::object::{ObjectClient, ObjectInfo, SwapOutcome, Version};
+use crate::testing::rules::{Rule, broken};
 
 /// zstd level of a day manifest: the label manifests inside are compressed already.
 const ZSTD_LEVEL: i32 = 3;
@@ -65,7 +66,8 @@ pub async fn commit(client: &ObjectClient, env: &Env, tenant: &TenantId, base: &
     let key = day_manifest_key(tenant, day);
     edited.validate().map_err(|error| StoreError::internal(format!("the manifest of {day} was edited to one whose {error}")))?;
     let body = encode(&edited)?;
-    match client.swap(&key, body, base.version.as_ref()).await? {
+    let current = if broken(Rule::CommitWithoutCondition) { load(client, tenant, day).await?.version } else { base.version.clone() };
+    match client.swap(&key, body, current.as_ref()).await? {
         SwapOutcome::Committed(version) => Ok(CommitOutcome::Committed(version)),
         SwapOutcome::Conflict => Ok(CommitOutcome::Conflict),
         SwapOutcome::Unknown => {

@@ -2,6 +2,8 @@
 //! Owns: the only reading of the wall clock and of the operating system's random source; their replayable stand-ins for tests.
 //! Must not know: who asks, and what for.
 
+mod virtual_time;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -10,6 +12,8 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use schema::Timestamp;
+
+pub use virtual_time::VirtualTime;
 
 /// Clock and randomness. A cheap clone: clones of a test environment share its clock and its random sequence.
 #[derive(Clone)]
@@ -21,6 +25,7 @@ pub struct Env {
 enum Source {
     System { started: Instant },
     Test(Arc<Mutex<TestSource>>),
+    Virtual { time: VirtualTime, skew: i64, rng: Arc<Mutex<StdRng>> },
 }
 
 struct TestSource {
@@ -54,7 +59,20 @@ impl Env {
         Self { source: Source::Test(Arc::new(Mutex::new(source))) }
     }
 
-    /// Moves both clocks of a test environment forward; stops at the end of time. The system's clock is not moved: no effect.
+    /// An environment of a simulation: its wall clock is `skew` nanoseconds ahead of `time`, its sleeps pass in `time`, its random sequence is that of `seed`.
+    pub fn simulated(time: &VirtualTime, skew: i64, seed: u64) -> Self {
+        Self { source: Source::Virtual { time: time.clone(), skew, rng: Arc::new(Mutex::new(StdRng::seed_from_u64(seed))) } }
+    }
+
+    /// Waits. In a simulation virtual time passes, everywhere else the machine's.
+    pub async fn sleep(&self, wait: Duration) {
+        match &self.source {
+            Source::System { .. } | Source::Test(_) => tokio::time::sleep(wait).await,
+            Source::Virtual { time, .. } => time.sleep(wait).await,
+        }
+    }
+
+    /// Moves both clocks of a test environment forward; stops at the end of time. The system's clock and virtual time are not moved: no effect.
     pub fn advance(&self, by: Duration) {
         if let Source::Test(source) = &self.source {
             source.lock().advance(by);
@@ -76,6 +94,7 @@ impl Env {
                 source.advance(step);
                 now
             }
+            Source::Virtual { time, skew, .. } => Timestamp(time.now().as_nanos().saturating_add(*skew)),
         }
     }
 
@@ -90,6 +109,7 @@ impl Env {
                 source.advance(step);
                 elapsed
             }
+            Source::Virtual { time, .. } => time.elapsed(),
         }
     }
 
@@ -98,6 +118,7 @@ impl Env {
         match &self.source {
             Source::System { .. } => rand::rng().random(),
             Source::Test(source) => source.lock().rng.random(),
+            Source::Virtual { rng, .. } => rng.lock().random(),
         }
     }
 }
@@ -114,6 +135,7 @@ impl fmt::Debug for Env {
         match &self.source {
             Source::System { .. } => f.write_str("Env::system"),
             Source::Test(source) => write!(f, "Env::fixed({})", source.lock().now),
+            Source::Virtual { time, skew, .. } => write!(f, "Env::simulated({}, {skew})", time.now()),
         }
     }
 }
@@ -149,6 +171,27 @@ mod tests {
         assert_ne!(draw(1), draw(2));
         let [first, second] = draw(1);
         assert_ne!(first, second);
+    }
+
+    #[tokio::test]
+    async fn virtual_time_jumps_to_the_next_sleeper_and_no_further() {
+        let time = VirtualTime::starting_at(Timestamp(100));
+        let (env, skewed) = (Env::simulated(&time, 0, 1), Env::simulated(&time, -5, 2));
+        let woken = Arc::new(Mutex::new(Vec::new()));
+        for (name, nanos) in [("late", 30), ("first", 10), ("second", 10)] {
+            let (env, woken) = (env.clone(), Arc::clone(&woken));
+            tokio::spawn(async move {
+                env.sleep(Duration::from_nanos(nanos)).await;
+                woken.lock().push((name, env.now().0));
+            });
+        }
+        for seen in 0..=3 {
+            // Everybody gets a turn, so that all are asleep.
+            tokio::task::yield_now().await;
+            assert_eq!((woken.lock().len(), time.advance()), (seen, seen < 3));
+        }
+        assert_eq!(*woken.lock(), [("first", 110), ("second", 110), ("late", 130)]);
+        assert_eq!((skewed.now(), skewed.monotonic()), (Timestamp(125), Duration::from_nanos(30)));
     }
 
     #[test]

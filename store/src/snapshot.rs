@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, StreamExt as _};
 use schema::key::level0_prefix;
 use schema::{
     ChunkKey, ChunkManifest, ChunkRef, Day, DayManifest, DeleteRequest, DeleteRequests, LabelBloom, MatchOp, Matcher, TenantId, TimeRange, Timestamp,
@@ -19,6 +19,7 @@ use crate::day::{self, Listed};
 use crate::deletes;
 use crate::error::{ErrorKind, StoreError};
 use crate::object::{ObjectClient, ObjectInfo};
+use crate::testing::rules::{Rule, broken};
 
 /// For how long a consumed level-0 chunk is remembered, and a processed delete still hides rows: a client's retry that comes later is stored anew.
 pub const DEDUPE_WINDOW: Duration = Duration::from_secs(3 * 3600);
@@ -143,10 +144,12 @@ impl Snapshot {
 
     async fn load_once(client: &ObjectClient, tenant: &TenantId, range: &TimeRange, matchers: &[Matcher], cache: &ChunkCache) -> Result<Self, StoreError> {
         // This order: a compaction that is committed in between then shows as consumed chunks, never as missing rows.
+        let early = if broken(Rule::ManifestsBeforeList) { Some(read_days(client, tenant, range, cache).await?) } else { None };
         let level0 = client.list(&level0_prefix(tenant)).await?;
-        let listed = day::list(client, tenant).await?;
-        let wanted = listed.days.keys().copied().filter(|day| range.overlaps_closed(day.start(), day.last())).collect();
-        let days = day::read(client, tenant, &listed, wanted, cache).await?;
+        let (listed, days) = match early {
+            Some(early) => early,
+            None => read_days(client, tenant, range, cache).await?,
+        };
         let deletes = read_deletes(client, &listed, cache).await?;
         let now = client.now();
         let deletes: Vec<DeleteRequest> = deletes.active(now, window_nanos()).filter(|request| overlaps(request, range)).cloned().collect();
@@ -157,7 +160,11 @@ impl Snapshot {
         let opens = stream::iter(candidates).map(|candidate| async move { candidate.open(client, matchers, cache).await });
         let mut opens = opens.buffered(OPENS_IN_FLIGHT);
         let mut chunks = Vec::new();
-        while let Some(chunk) = opens.try_next().await? {
+        while let Some(chunk) = opens.next().await {
+            if broken(Rule::VanishedChunkSkipped) && chunk.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+                continue;
+            }
+            let chunk = chunk?;
             pruned.opened += 1;
             pruned.streams_total += count(chunk.manifest.streams.len());
             pruned.streams_kept += count(chunk.streams.len());
@@ -168,6 +175,19 @@ impl Snapshot {
         }
         Ok(Self { chunks, deletes, pruned })
     }
+}
+
+/// The manifests of the days in `range`.
+async fn read_days(
+    client: &ObjectClient,
+    tenant: &TenantId,
+    range: &TimeRange,
+    cache: &ChunkCache,
+) -> Result<(Listed, BTreeMap<Day, Arc<DayManifest>>), StoreError> {
+    let listed = day::list(client, tenant).await?;
+    let wanted = listed.days.keys().copied().filter(|day| range.overlaps_closed(day.start(), day.last())).collect();
+    let days = day::read(client, tenant, &listed, wanted, cache).await?;
+    Ok((listed, days))
 }
 
 async fn read_deletes(client: &ObjectClient, listed: &Listed, cache: &ChunkCache) -> Result<Arc<DeleteRequests>, StoreError> {
@@ -229,6 +249,9 @@ fn ranges_left(key: &ChunkKey, range: &TimeRange, days: &BTreeMap<Day, Arc<DayMa
     for (day, manifest) in days.range(Day::of(key.min)..=Day::of(key.max)) {
         if !manifest.has_consumed(&key.hash) {
             continue;
+        }
+        if broken(Rule::ConsumedForAllDays) {
+            return Vec::new();
         }
         let Some(last) = left.pop() else { break };
         let consumed = day.range();

@@ -51,6 +51,12 @@ impl ObjectClient {
         Self::new(wrap(Arc::clone(&shared.backend)), shared.root.clone(), shared.url.clone(), shared.env.clone(), retry)
     }
 
+    /// As [`Self::wrapped`], for a process with another clock.
+    pub(crate) fn wrapped_for(&self, env: &Env, wrap: impl FnOnce(Arc<dyn Backend>) -> Arc<dyn Backend>) -> Self {
+        let shared = &self.shared;
+        Self::new(wrap(Arc::clone(&shared.backend)), shared.root.clone(), shared.url.clone(), env.clone(), RetryPolicy::DEFAULT)
+    }
+
     /// The URL that the store was opened with. Holds no credentials.
     pub fn url(&self) -> &str {
         &self.shared.url

@@ -67,7 +67,7 @@ impl<'a> Attempts<'a> {
             return Err(StoreError::Unavailable { op: self.op.as_str(), key: self.key.to_owned(), attempts: self.failed, source: cause });
         }
         tracing::debug!(op = self.op.as_str(), key = self.key, attempt = self.failed, error = %cause, "object store request failed, trying again");
-        tokio::time::sleep(self.policy.wait(self.failed, self.env.random_u64())).await;
+        self.env.sleep(self.policy.wait(self.failed, self.env.random_u64())).await;
         Ok(())
     }
 
