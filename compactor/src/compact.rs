@@ -11,6 +11,7 @@ use schema::{ChunkKey, ChunkRef, Day, DayManifest, Level1Key, TenantId};
 use serde::Serialize;
 use store::chunk::{ChunkCache, ChunkReader};
 use store::day::{self, CommitOutcome};
+use store::testing::rules::{Rule, broken};
 use store::{Env, ErrorKind, ObjectClient, StoreError, deletes, tenants};
 
 use crate::erase;
@@ -143,10 +144,15 @@ impl Compactor {
     }
 
     async fn run_tenant(&self, tenant: &TenantId, deadline: Deadline<'_>, report: &mut RunReport) -> Result<(), CompactError> {
+        // In this order: a request that is due by this clock can no longer be taken back when its list is read, and every row that was acknowledged before a request
+        // was is among the chunks that are listed then.
+        let mut now = self.env.now();
+        let requests = deletes::load(&self.client, tenant).await?.0;
+        if broken(Rule::DueByALaterClock) {
+            now = self.env.now();
+        }
         let level0 = self.level0(tenant).await?;
         let listed: HashSet<_> = level0.iter().map(|chunk| chunk.key.hash).collect();
-        let requests = deletes::load(&self.client, tenant).await?.0;
-        let now = self.env.now();
         let due = requests.active(now, i64::MAX).filter(|request| erase::is_due(request, self.settings.delete_cancel_period, now));
         let active = ActiveDelete::compile(due, self.deletes.as_ref());
         let context = TenantContext {
@@ -302,7 +308,7 @@ impl Compactor {
             let found = expire::find(context, &base.manifest, &self.cache).await?;
             let drop: Vec<Level1Key> = found.iter().filter(|(_, fate)| *fate == Fate::Drop).map(|(entry, _)| entry.key.clone()).collect();
             if !drop.is_empty() {
-                let mut edit = Edit::of(&base.manifest, now);
+                let mut edit = Edit::of(&base.manifest, context.env.now());
                 edit.remove(&drop);
                 match day::commit(context.client, context.env, context.tenant, &base, edit.manifest).await? {
                     CommitOutcome::Committed(_) => report.objects_expired += u64::try_from(drop.len()).unwrap_or(u64::MAX),

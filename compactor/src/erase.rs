@@ -6,6 +6,7 @@ use schema::{ChunkRef, Day, DayManifest, DeleteReceipt, DeleteRequest, Level1Key
 use store::chunk::{ChunkCache, ChunkReader};
 use store::day::{self, CommitOutcome, DayState};
 use store::deletes;
+use store::testing::rules::{Rule, broken};
 
 use crate::error::CompactError;
 use crate::filter::ActiveDelete;
@@ -53,13 +54,16 @@ pub(crate) async fn erase_day(
     if requests.is_empty() {
         return Ok(DayOutcome::Done);
     }
-    if waits_for_level0(&base.manifest, level0, &requests) {
+    if waits_for_level0(&base.manifest, level0, &requests) && !broken(Rule::DeletesForgetLevel0) {
         return Ok(DayOutcome::Later);
     }
     // What this call wrote holds no such rows.
     let mut clean: Vec<Level1Key> = Vec::new();
     let mut receipt = DeleteReceipt { day: day.to_string(), at: 0, rows: 0, removed: Vec::new(), written: Vec::new() };
     while let Some(key) = next_chunk(context, &base.manifest, &requests, &clean, cache).await? {
+        if broken(Rule::DeletesMarkedDoneWithoutRewrite) {
+            break;
+        }
         let job = CompactionJob { day, level0: Vec::new(), chunks: vec![key.clone()], target: target_like(&key) };
         match run(context, &base, &job).await? {
             JobOutcome::Conflict => return Ok(DayOutcome::Later),
@@ -143,7 +147,7 @@ pub(crate) async fn finish_requests(context: &TenantContext<'_>, manifests: &[&D
             request.overlaps(chunk.key.min, chunk.key.max)
                 && !chunk.days.iter().all(|day| manifests.iter().any(|manifest| manifest.day == *day && manifest.has_consumed(&chunk.key.hash)))
         });
-        days_done && !pending
+        days_done && (!pending || broken(Rule::DeletesForgetLevel0))
     };
     let candidates: Vec<Box<str>> = context
         .deletes

@@ -15,6 +15,7 @@ use schema::{ChunkKey, Day, DayManifest, Level1Key, Timestamp};
 use store::ErrorKind;
 use store::chunk::ChunkCache;
 use store::day::{self, CommitOutcome};
+use store::testing::rules::{Rule, broken};
 
 use crate::error::CompactError;
 use crate::job::{Edit, TenantContext};
@@ -34,13 +35,14 @@ pub(crate) fn is_over(at: Timestamp, grace: Duration, now: Timestamp) -> bool {
 
 /// Whether the chunk counts nowhere any more. `days` holds the manifests of all its days.
 pub(crate) fn is_spent(chunk: &Level0, days: &BTreeMap<Day, std::sync::Arc<DayManifest>>, grace: Duration, now: Timestamp) -> bool {
-    chunk.days.iter().all(|day| {
+    let is_consumed = |day: &Day| {
         let consumed = days.get(day).and_then(|manifest| {
             let at = manifest.consumed.binary_search_by(|consumed| consumed.hash.cmp(&chunk.key.hash)).ok()?;
             manifest.consumed.get(at)
         });
-        consumed.is_some_and(|consumed| is_over(consumed.at, grace, now))
-    })
+        consumed.is_some_and(|consumed| broken(Rule::CollectWithoutGrace) || is_over(consumed.at, grace, now))
+    };
+    if broken(Rule::CollectAfterOneDay) { chunk.days.iter().any(is_consumed) } else { chunk.days.iter().all(is_consumed) }
 }
 
 /// Deletes spent level-0 chunks.
@@ -62,7 +64,8 @@ pub(crate) async fn collect_level0(
 /// Deletes the replaced chunks of a day whose grace is over, and takes them off its list.
 pub(crate) async fn collect_replaced(context: &TenantContext<'_>, manifest: &DayManifest, grace: Duration) -> Result<u64, CompactError> {
     let now = context.env.now();
-    let due = |manifest: &DayManifest| manifest.replaced.iter().filter(|replaced| is_over(replaced.at, grace, now)).map(|r| r.key.clone()).collect::<Vec<_>>();
+    let over = |at| broken(Rule::CollectWithoutGrace) || is_over(at, grace, now);
+    let due = |manifest: &DayManifest| manifest.replaced.iter().filter(|replaced| over(replaced.at)).map(|r| r.key.clone()).collect::<Vec<_>>();
     if due(manifest).is_empty() {
         return Ok(0);
     }
@@ -71,7 +74,7 @@ pub(crate) async fn collect_replaced(context: &TenantContext<'_>, manifest: &Day
     for key in &keys {
         context.client.delete(&key.to_string()).await?;
     }
-    let mut edit = Edit::of(&base.manifest, now);
+    let mut edit = Edit::of(&base.manifest, context.env.now());
     let gone: BTreeSet<&Level1Key> = keys.iter().collect();
     edit.manifest.replaced.retain(|replaced| !gone.contains(&replaced.key));
     edit.forget_consumed(context.listed);
@@ -116,7 +119,13 @@ pub(crate) async fn doom_orphans(context: &TenantContext<'_>, cache: &ChunkCache
         if orphans.is_empty() {
             continue;
         }
-        let mut edit = Edit::of(&base.manifest, now);
+        if broken(Rule::OrphansDeletedWithoutCommit) {
+            for key in &orphans {
+                context.client.delete(&key.to_string()).await?;
+            }
+            continue;
+        }
+        let mut edit = Edit::of(&base.manifest, context.env.now());
         edit.doom(&orphans);
         if matches!(day::commit(context.client, context.env, context.tenant, &base, edit.manifest).await?, CommitOutcome::Committed(_)) {
             doomed += u64::try_from(orphans.len()).unwrap_or(u64::MAX);

@@ -9,6 +9,7 @@ use schema::{ChunkEntry, ChunkHash, ChunkRef, Consumed, Day, DayManifest, Level1
 use store::chunk::{ChunkCache, ChunkReader};
 use store::day::{self, CommitOutcome, DayState};
 use store::snapshot::DEDUPE_WINDOW;
+use store::testing::rules::{Rule, broken};
 use store::{Env, ErrorKind, ObjectClient};
 
 use crate::error::CompactError;
@@ -99,13 +100,33 @@ async fn merge_and_commit(context: &TenantContext<'_>, base: &DayState, job: &Co
             merged.rows_in, merged.duplicates
         )));
     }
-    let mut edit = Edit::of(&base.manifest, now);
+    // The grace of what is replaced begins with the commit, however long the merge took.
+    let mut edit = Edit::of(&base.manifest, if broken(Rule::GraceFromTheStart) { now } else { context.env.now() });
     edit.remove(&job.chunks);
     edit.add(&added);
-    edit.consume(job.level0.iter().filter_map(|chunk| level0_hash(chunk)));
+    edit.consume(job.level0.iter().filter_map(level0_hash));
     edit.forget_consumed(context.listed);
     let report = JobReport { merged, expired: filter.expired, deleted: filter.deleted, added, consumed: job.level0.len(), bytes_read };
+    if broken(Rule::DeleteInputsBeforeCommit) {
+        for chunk in job.level0.iter().map(|chunk| chunk.name.to_string()).chain(job.chunks.iter().map(ToString::to_string)) {
+            context.client.delete(&chunk).await?;
+        }
+    }
     match day::commit(context.client, context.env, context.tenant, base, edit.manifest).await? {
+        CommitOutcome::Committed(_) => Ok(JobOutcome::Committed(report)),
+        CommitOutcome::Conflict if broken(Rule::OutputsReusedAfterConflict) => reuse_outputs(context, job, report).await,
+        CommitOutcome::Conflict => Ok(JobOutcome::Conflict),
+    }
+}
+
+/// What must never be done ([`Rule::OutputsReusedAfterConflict`]).
+async fn reuse_outputs(context: &TenantContext<'_>, job: &CompactionJob, report: JobReport) -> Result<JobOutcome, CompactError> {
+    let base = day::load(context.client, context.tenant, job.day).await?;
+    let mut edit = Edit::of(&base.manifest, context.env.now());
+    edit.remove(&job.chunks);
+    edit.add(&report.added);
+    edit.consume(job.level0.iter().filter_map(level0_hash));
+    match day::commit(context.client, context.env, context.tenant, &base, edit.manifest).await? {
         CommitOutcome::Committed(_) => Ok(JobOutcome::Committed(report)),
         CommitOutcome::Conflict => Ok(JobOutcome::Conflict),
     }
@@ -159,6 +180,9 @@ impl Edit {
 
     /// Takes live chunks out; they wait for their deletion.
     pub(crate) fn remove(&mut self, keys: &[Level1Key]) {
+        if broken(Rule::ReplacedStayLive) {
+            return;
+        }
         let gone: HashSet<&Level1Key> = keys.iter().collect();
         self.manifest.chunks.retain(|entry| !gone.contains(&entry.key));
         self.doom(keys);
@@ -186,6 +210,9 @@ impl Edit {
 
     /// Level-0 chunks count no more for this day.
     pub(crate) fn consume(&mut self, hashes: impl Iterator<Item = ChunkHash>) {
+        if broken(Rule::ConsumedNotRecorded) {
+            return;
+        }
         let at = self.now;
         self.manifest.consumed.extend(hashes.map(|hash| Consumed { hash, at }));
         self.manifest.consumed.sort_unstable();
@@ -196,6 +223,9 @@ impl Edit {
     pub(crate) fn forget_consumed(&mut self, listed: &HashSet<ChunkHash>) {
         let window = i64::try_from(DEDUPE_WINDOW.as_nanos()).unwrap_or(i64::MAX);
         let now = self.now.as_nanos();
+        if broken(Rule::ConsumedForgottenAtOnce) {
+            self.manifest.consumed.retain(|consumed| consumed.at == self.now);
+        }
         self.manifest.consumed.retain(|consumed| listed.contains(&consumed.hash) || consumed.at.as_nanos().saturating_add(window) > now);
     }
 
