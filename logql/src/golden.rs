@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::ast::{Expr, LabelFilter, MetricExpr, Stage};
+use crate::ast::{Expr, LabelFilter, LogExpr, MetricExpr, Stage};
 use crate::lexer::Lexer;
 use crate::token::{TokenKind, TokenValue};
 
@@ -69,28 +69,36 @@ fn forms_that_differ_from_loki_read_back() {
 
 #[test]
 fn tokens() {
-    check("tokens.txt", |query| {
-        let mut lexer = Lexer::new(query);
-        let mut out = Vec::new();
-        loop {
-            match lexer.next_token() {
-                Ok(token) if token.kind == TokenKind::End => return out.join(" "),
-                Ok(token) => {
-                    let value = match token.value {
-                        TokenValue::None => String::new(),
-                        TokenValue::Text(text) => format!("({text})"),
-                        TokenValue::Duration(nanos) => format!("({nanos}ns)"),
-                        TokenValue::Bytes(bytes) => format!("({bytes})"),
-                    };
-                    out.push(format!("{}{value}", token.kind.name()));
-                }
-                Err(error) => {
-                    out.push(error.to_string());
-                    return out.join(" ");
-                }
+    check("tokens.txt", tokens_of);
+}
+
+fn tokens_of(query: &str) -> String {
+    let mut lexer = Lexer::new(query);
+    let mut out = Vec::new();
+    loop {
+        match lexer.next_token() {
+            Ok(token) if token.kind == TokenKind::End => return out.join(" "),
+            Ok(token) => {
+                let value = match token.value {
+                    TokenValue::None => String::new(),
+                    TokenValue::Text(text) => format!("({text})"),
+                    TokenValue::Duration(nanos) => format!("({nanos}ns)"),
+                    TokenValue::Bytes(bytes) => format!("({bytes})"),
+                };
+                out.push(format!("{}{value}", token.kind.name()));
+            }
+            Err(error) => {
+                out.push(error.to_string());
+                return out.join(" ");
             }
         }
-    });
+    }
+}
+
+/// The first two hops of the queries whose plans and answers are golden in query-fn.
+#[test]
+fn hops() {
+    check("hops.txt", |query| format!("{}\n{}", tokens_of(query), whole(&crate::parse(query).unwrap())));
 }
 
 #[test]
@@ -99,6 +107,36 @@ fn trees() {
         Expr::Log(log) => log.stages.iter().map(stage).collect::<Vec<_>>().join(" "),
         Expr::Metric(metric) => shape(&metric),
     });
+}
+
+/// The tree with its selectors.
+fn whole(expr: &Expr) -> String {
+    let stages = |stages: &[Stage]| stages.iter().map(|one| format!(" {}", stage(one))).collect::<String>();
+    match expr {
+        Expr::Log(log) => format!("(log {}{})", selector(log), stages(&log.stages)),
+        Expr::Metric(metric) => {
+            let mut selectors = Vec::new();
+            collect_selectors(metric, &mut selectors);
+            format!("{} over {}", shape(metric), selectors.join(" "))
+        }
+    }
+}
+
+fn selector(log: &LogExpr) -> String {
+    format!("{{{}}}", log.matchers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+}
+
+fn collect_selectors(metric: &MetricExpr, out: &mut Vec<String>) {
+    match metric {
+        MetricExpr::Binary(binary) => {
+            collect_selectors(&binary.left, out);
+            collect_selectors(&binary.right, out);
+        }
+        MetricExpr::Literal(_) | MetricExpr::VectorLiteral(_) => {}
+        MetricExpr::Vector(vector) => collect_selectors(&vector.inner, out),
+        MetricExpr::Range(range) => out.push(selector(&range.range.log)),
+        MetricExpr::LabelReplace(replace) => collect_selectors(&replace.inner, out),
+    }
 }
 
 /// Label filters with every pair in brackets, other stages in `Debug` form.

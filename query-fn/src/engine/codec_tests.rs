@@ -39,7 +39,7 @@ fn rows(from: i64) -> Vec<Pushed> {
 }
 
 /// Four chunks. The third holds copies of rows of the second.
-fn chunks() -> Vec<Vec<Pushed>> {
+pub(super) fn chunks() -> Vec<Vec<Pushed>> {
     let copies = rows(11).into_iter().step_by(2).chain(rows(30).into_iter().take(4)).collect();
     vec![rows(0), rows(11), copies, rows(42)]
 }
@@ -96,9 +96,16 @@ pub(super) async fn shipped(engine: &Engine, spec: &QuerySpec) -> (String, Resul
     (text, here)
 }
 
+fn golden(file: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/codec").join(file)).unwrap()
+}
+
 fn cases() -> Vec<(String, String)> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/codec/queries.txt");
-    let text = std::fs::read_to_string(file).unwrap();
+    cases_of("queries.txt")
+}
+
+fn cases_of(file: &str) -> Vec<(String, String)> {
+    let text = golden(file);
     let case = |case: &str| {
         let (query, options) = case.trim_end().split_once('\n').unwrap();
         (query.to_owned(), options.to_owned())
@@ -161,6 +168,38 @@ async fn shipped_plans_answer_what_local_ones_do() {
 #[tokio::test]
 async fn shipped_plans_run_on_several_partitions() {
     ship_all(3).await;
+}
+
+/// A sample of the rows over which answers of Loki were recorded, in two chunks.
+fn recorded_chunks() -> Vec<Vec<Pushed>> {
+    let mut chunks = vec![Vec::new(), Vec::new()];
+    for (n, line) in golden("recorded_rows.jsonl").lines().enumerate() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let stream: Vec<String> = row["stream"].as_object().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let pairs = row["metadata"].as_object().into_iter().flatten();
+        let metadata = pairs.map(|(name, value)| (&*name.clone().leak(), value.as_str().unwrap().to_owned())).collect();
+        let timestamp = row["ts"].as_str().unwrap().parse().unwrap();
+        chunks[n % 2].push((&*format!("{{{}}}", stream.join(", ")).leak(), timestamp, row["line"].as_str().unwrap().to_owned(), metadata));
+    }
+    chunks
+}
+
+/// Every query that Loki answered when its answers were recorded (tests of the whole server compare the answers themselves).
+#[tokio::test]
+async fn recorded_queries_answer_the_same_when_shipped() {
+    let engine = engine(&recorded_chunks(), 2).await;
+    let (mut literals, mut with_rows, mut all) = (0, 0, 0);
+    for (query, options) in cases_of("recorded_queries.txt") {
+        let spec = parse(&query, &options);
+        all += 1;
+        if answer::of_literal(&spec).is_some() {
+            literals += 1;
+            continue;
+        }
+        let (_, answer) = shipped(&engine, &spec).await;
+        with_rows += usize::from(answer.is_ok_and(|text| !text.is_empty()));
+    }
+    assert!(all >= 400 && literals < 20 && with_rows >= 240, "{all} queries, {literals} without a plan, {with_rows} with something in their answer");
 }
 
 /// The limit of the reader reaches the scan below it on the other side too.

@@ -9,7 +9,7 @@ use tests::data::{self, Entry, Row, SECOND, T0};
 use tests::push::{self, Body};
 use tests::query::{PAGE, Range};
 use tests::server::Server;
-use tests::store::Store;
+use tests::store::{Kind, Store};
 
 crate::on_each_store!(nothing_lost_nothing_doubled);
 
@@ -20,7 +20,8 @@ const ENTRIES: usize = 4;
 async fn nothing_lost_nothing_doubled(store: Store) -> Result<()> {
     // A short interval makes many objects, so that copies of a push land in different ones.
     let server = Server::start_with(&store, &[("TARN_INGEST_FLUSH_INTERVAL", "50ms")]).await?;
-    let pushes = crate::scaled(store.kind, PUSHES);
+    // SeaweedFS bears all of it, and is the S3 server that this is promised on.
+    let pushes = if store.kind == Kind::Seaweedfs { PUSHES } else { crate::scaled(store.kind, PUSHES) };
     let sent = futures::future::try_join_all((0..WRITERS).map(|writer| write(&server, writer, pushes))).await?.concat();
     ensure!(sent.len() == WRITERS * pushes * ENTRIES);
     check(&server, &sent).await?;
