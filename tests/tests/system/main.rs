@@ -61,9 +61,11 @@ macro_rules! on_each_durable_store {
 pub(crate) use on_each_durable_store;
 
 mod bad_requests;
+mod compaction;
 mod crash;
 mod group_commit;
 mod one_put;
+mod query_memory;
 mod read_after_write;
 mod round_trip;
 mod shutdown;
