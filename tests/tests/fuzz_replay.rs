@@ -109,3 +109,30 @@ fn real_files_among_the_seeds_are_accepted() {
         schema::ChunkManifest::decode(&manifest).unwrap();
     }
 }
+
+/// Writes them in the present format; to be called when a format that was never released changes.
+#[test]
+#[ignore = "writes files"]
+fn write_real_files() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+    for (name, streams, rows) in [("one-row", 1_i64, 1_i64), ("streams", 12, 90)] {
+        let mut batch = schema::RowBatch::default();
+        for stream in 0..streams {
+            let labels = schema::LabelSet::from_pairs([("app", format!("app-{}", stream % 3)), ("service_name", format!("s-{stream}"))]).unwrap();
+            let start = batch.len();
+            for row in 0..rows {
+                batch.timestamps.push(1_793_491_200_000_000_000 + row * 7_000_000_000 + stream);
+                batch.lines.push(format!("line {row} of stream {stream}").as_bytes());
+                let name = batch.metadata.intern("trace_id");
+                batch.metadata.push_pair(name, row.to_string().as_bytes());
+                batch.metadata.finish_row();
+            }
+            batch.runs.push(schema::StreamRun { labels, rows: start..batch.len() });
+        }
+        let chunk = store::chunk::build(&schema::TenantId::default_tenant(), &[batch]).unwrap();
+        std::fs::write(seeds.join("chunk_footer").join(name), &chunk.bytes).unwrap();
+        std::fs::write(seeds.join("manifest_decode").join(name), chunk.manifest.encode()).unwrap();
+    }
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schema/tests/compat/chunk-manifest-v1.bin");
+    std::fs::copy(kept, seeds.join("manifest_decode/version-1")).unwrap();
+}
