@@ -2,8 +2,8 @@
 //! Owns: what is merged and when, retention, deletes, garbage collection. Whatever fails when, no acknowledged row is lost, doubled or shown again (RFC 0002).
 //! Must not know: how a push is decoded, LogQL, HTTP; when it is called.
 //!
-//! In reading order: [`compact`] is called and goes through the tenants; [`plan`] says which chunks of a day are merged next; [`job`] opens them, [`merge`]s their
-//! rows through the [`filter`] into the files of [`output`], and commits the edit of the day; [`expire`] and [`erase`] find chunks that hold what must go; [`gc`]
+//! In reading order: `compact` is called and goes through the tenants; `plan` says which chunks of a day are merged next; `job` opens them, `merge`s their
+//! rows through the `filter` into the files of `output`, and commits the edit of the day; `expire` and `erase` find chunks that hold what must go; `gc`
 //! deletes what nothing refers to any more.
 
 pub mod compact;

@@ -138,7 +138,7 @@ async fn a_push_that_spans_days_is_consumed_day_by_day_and_goes_with_the_last() 
     let report = compactor.run(None, None).await.unwrap();
     // 40 days apart, of which four have rows. In which day the minute lies that ends with the 40th, only its rows could tell.
     assert_eq!((report.jobs, report.rows_written, report.level0_consumed), (5, 7, 5));
-    assert_eq!(physical(&client).await, rows_of(&[batch.clone()]));
+    assert_eq!(physical(&client).await, rows_of(std::slice::from_ref(&batch)));
     env.advance(Duration::from_secs(16 * 60));
     compactor.run(None, None).await.unwrap();
     assert_eq!(objects(&client).await.0, 0);

@@ -85,7 +85,8 @@ fn other_days_versions_and_rests_are_refused() {
 
 #[test]
 fn contradictions_are_refused() {
-    let broken: [(&str, fn(&mut DayManifest)); 7] = [
+    type Change = fn(&mut DayManifest);
+    let broken: [(&str, Change); 7] = [
         ("order of chunks", |m| m.chunks.reverse()),
         ("a chunk twice", |m| m.chunks.push(m.chunks[2].clone())),
         ("order of consumed chunks", |m| m.consumed.reverse()),

@@ -60,6 +60,7 @@ impl Replaceable {
 /// What each writer has been told is stored.
 type Acknowledged = Arc<Mutex<Vec<Vec<Entry>>>>;
 
+#[expect(clippy::print_stdout, reason = "how much of it happened is worth knowing")]
 async fn killed_while_compacting(store: Store) -> Result<()> {
     let pushes = setting("TARN_CHAOS_PUSHES", 24)?;
     let kills = setting("TARN_CHAOS_KILLS", 12)?;
