@@ -10,4 +10,5 @@ pub mod metrics;
 pub mod push;
 pub mod query;
 pub mod server;
+pub mod sim;
 pub mod store;
