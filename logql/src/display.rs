@@ -5,6 +5,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use schema::Matcher;
 use schema::quote::quote;
 
 use crate::ast::{
@@ -28,7 +29,10 @@ impl Display for Expr {
 impl Display for LogExpr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str("{")?;
-        write_list(f, ", ", &self.matchers)?;
+        for (index, matcher) in self.matchers.iter().enumerate() {
+            f.write_str(if index == 0 { "" } else { ", " })?;
+            write_matcher(f, matcher)?;
+        }
         f.write_str("}")?;
         self.stages.iter().try_for_each(|stage| write!(f, " {stage}"))
     }
@@ -59,8 +63,8 @@ impl Display for Stage {
                 for (index, format) in formats.iter().enumerate() {
                     let comma = if index == 0 { "" } else { "," };
                     match &format.value {
-                        LabelFormatValue::Rename(source) => write!(f, "{comma}{}={source}", format.name)?,
-                        LabelFormatValue::Template(template) => write!(f, "{comma}{}={}", format.name, quote(template))?,
+                        LabelFormatValue::Rename(source) => write!(f, "{comma}{}={source}", Name(&format.name))?,
+                        LabelFormatValue::Template(template) => write!(f, "{comma}{}={}", Name(&format.name), quote(template))?,
                     }
                 }
                 Ok(())
@@ -98,7 +102,7 @@ impl Display for FieldMatch {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name) => f.write_str(name),
-            Self::Matcher(matcher) => matcher.fmt(f),
+            Self::Matcher(matcher) => write_matcher(f, matcher),
         }
     }
 }
@@ -107,11 +111,11 @@ impl Display for LabelFilter {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Matcher(matcher) if matcher.op() == schema::MatchOp::Regex && prints_raw(matcher.value()) => {
-                write!(f, "{}=~`{}`", matcher.name(), matcher.value())
+                write!(f, "{}=~`{}`", Name(matcher.name()), matcher.value())
             }
-            Self::Matcher(matcher) => matcher.fmt(f),
-            Self::Ip { name, negated, pattern } => write!(f, "{name}{}ip({})", if *negated { "!=" } else { "=" }, quote(pattern)),
-            Self::Compare { name, op, value } => write!(f, "{name}{}{value}", op.as_str()),
+            Self::Matcher(matcher) => write_matcher(f, matcher),
+            Self::Ip { name, negated, pattern } => write!(f, "{}{}ip({})", Name(name), if *negated { "!=" } else { "=" }, quote(pattern)),
+            Self::Compare { name, op, value } => write!(f, "{}{}{value}", Name(name), op.as_str()),
             Self::And(left, right) => write!(f, "( {left} , {right} )"),
             Self::Or(left, right) => write!(f, "( {left} or {right} )"),
         }
@@ -274,9 +278,24 @@ impl Display for LabelReplace {
 
 fn write_extractions(f: &mut Formatter<'_>, extractions: &[Extraction]) -> fmt::Result {
     for (index, extraction) in extractions.iter().enumerate() {
-        write!(f, "{}{}={}", if index == 0 { " " } else { "," }, extraction.name, quote(&extraction.expression))?;
+        write!(f, "{}{}={}", if index == 0 { " " } else { "," }, Name(&extraction.name), quote(&extraction.expression))?;
     }
     Ok(())
+}
+
+/// A name before an operator. As in Loki, a character that means nothing is a name, so `!` can be one: what follows must not become
+/// an operator with it.
+struct Name<'a>(&'a str);
+
+impl Display for Name<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)?;
+        f.write_str(if self.0.ends_with('!') { " " } else { "" })
+    }
+}
+
+fn write_matcher(f: &mut Formatter<'_>, matcher: &Matcher) -> fmt::Result {
+    write!(f, "{}{}{}", Name(matcher.name()), matcher.op().as_str(), quote(matcher.value()))
 }
 
 fn write_list<T: Display>(f: &mut Formatter<'_>, separator: &str, items: &[T]) -> fmt::Result {
