@@ -19,6 +19,7 @@ use store::ErrorKind;
 use store::chunk::ChunkCache;
 use store::env::Env;
 use store::object::{ObjectClient, RequestStats};
+use store::snapshot::PruneCounts;
 
 use crate::physical::{LogPlanner, PlanContext};
 use crate::result::QueryStatistics;
@@ -75,14 +76,14 @@ impl Engine {
         let requests = Arc::new(RequestStats::new());
         let client = self.client.with_stats(Arc::clone(&requests));
         let answered = tokio::time::timeout(self.limits.query_timeout, self.answer(spec, &client)).await;
-        let (result, mut statistics) = answered.map_err(|_| QueryError::Timeout)??;
+        let (result, mut statistics, warnings) = answered.map_err(|_| QueryError::Timeout)??;
         statistics.exec_seconds = self.env.monotonic().saturating_sub(started).as_secs_f64();
         answer::count_requests(&requests, &mut statistics);
         statistics.entries_returned = answer::entries(&result);
-        Ok((result, statistics, Vec::new()))
+        Ok((result, statistics, warnings))
     }
 
-    async fn answer(&self, spec: &QuerySpec, client: &ObjectClient) -> Result<(QueryResult, QueryStatistics), QueryError> {
+    async fn answer(&self, spec: &QuerySpec, client: &ObjectClient) -> Result<(QueryResult, QueryStatistics, Vec<String>), QueryError> {
         let mut attempt = 1;
         loop {
             match self.attempt(spec, client).await {
@@ -92,10 +93,10 @@ impl Engine {
         }
     }
 
-    async fn attempt(&self, spec: &QuerySpec, client: &ObjectClient) -> Result<(QueryResult, QueryStatistics), QueryError> {
+    async fn attempt(&self, spec: &QuerySpec, client: &ObjectClient) -> Result<(QueryResult, QueryStatistics, Vec<String>), QueryError> {
         let mut statistics = QueryStatistics::default();
         if let Some(result) = answer::of_literal(spec) {
-            return Ok((result, statistics));
+            return Ok((result, statistics, Vec::new()));
         }
         let context = Arc::new(PlanContext::new(client.clone(), self.cache.clone(), self.partitions, self.env.now().as_nanos()));
         let session = self.session(&context)?;
@@ -109,7 +110,9 @@ impl Engine {
             statistics.chunks_listed += pruned.listed;
             statistics.streams_matched += pruned.streams_kept;
         }
-        Ok((result, statistics))
+        let mut warnings: Vec<String> = context.pruned.lock().iter().filter_map(PruneCounts::warning).collect();
+        warnings.dedup();
+        Ok((result, statistics, warnings))
     }
 
     /// The plans for `spec`, without running it. Lists and prunes chunks, reads no rows.

@@ -194,3 +194,15 @@ async fn memory_is_bounded() {
     let error = small.run(&logs(r#"{app=~".+"}"#, 0, 10 * SECOND)).await.unwrap_err();
     assert!(matches!(error, QueryError::Memory { .. }), "{error}");
 }
+
+/// So many chunks that wait for compaction are worth a word, and the answer is whole all the same.
+#[tokio::test]
+async fn a_backlog_is_said() {
+    let few: Vec<Vec<Pushed>> = (0..3).map(|n| vec![row(r#"{app="a"}"#, n, "x")]).collect();
+    let (_, _, warnings) = engine(&few, 1).await.run(&logs(r#"{app="a"}"#, 0, SECOND)).await.unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+    let many: Vec<Vec<Pushed>> = (0..i64::try_from(store::snapshot::LEVEL0_BACKLOG).unwrap()).map(|n| vec![row(r#"{app="a"}"#, n, "x")]).collect();
+    let (result, _, warnings) = engine(&many, 1).await.run(&logs(r#"{app="a"}"#, 0, SECOND)).await.unwrap();
+    assert_eq!(entries(&result).len(), 100);
+    assert!(matches!(warnings.as_slice(), [only] if only.contains("2000 small chunks") && only.contains("compactor")), "{warnings:?}");
+}
