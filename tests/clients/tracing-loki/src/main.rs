@@ -15,8 +15,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let text = std::fs::read_to_string(path)?;
 
-    let (layer, controller, task) =
-        tracing_loki::builder().label("client", "tracing-loki")?.label("env", "test")?.extra_field("pid", std::process::id().to_string())?.build_controller_url(url::Url::parse(&url)?)?;
+    let (layer, controller, task) = tracing_loki::builder()
+        .label("client", "tracing-loki")?
+        .label("env", "test")?
+        .extra_field("pid", std::process::id().to_string())?
+        .build_controller_url(url::Url::parse(&url)?)?;
     let sender = tokio::spawn(task);
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer))?;
 
