@@ -135,6 +135,10 @@ pub(super) struct Minute {
     pub(super) max: i64,
     /// Whether every row counts.
     pub(super) whole: bool,
+    /// Whether rows of the minute may be too early to count.
+    cut_before: bool,
+    /// Whether rows of the minute may be too late to count.
+    cut_after: bool,
 }
 
 impl Minute {
@@ -155,7 +159,8 @@ fn minutes_of(stream: &StreamManifest, ranges: &[TimeRange]) -> Vec<Minute> {
         let (first, last) = (first.max(stream.min), last.min(stream.max));
         if let Some(range) = ranges.iter().find(|range| range.overlaps_closed(first, last)) {
             let (min, max) = (first.max(range.start).as_nanos(), last.as_nanos().min(range.end.as_nanos().saturating_sub(1)));
-            minutes.push(Minute { rows, bytes: count.bytes, min, max, whole: range.covers_closed(first, last) });
+            let cut_after = max < last.as_nanos();
+            minutes.push(Minute { rows, bytes: count.bytes, min, max, whole: range.covers_closed(first, last), cut_before: min > first.as_nanos(), cut_after });
         }
     }
     minutes
@@ -169,8 +174,12 @@ fn pieces_of(labels: &LabelSet, mut minutes: Vec<Minute>, stop: Option<&EarlySto
         keep_first(&mut minutes, stop);
     }
     let mut pieces: Vec<Piece> = Vec::new();
-    for Minute { rows, min, max, .. } in minutes {
-        match pieces.last_mut().filter(|piece| piece.rows.end - piece.rows.start < PIECE_ROWS && piece.rows.end == rows.start) {
+    // A minute that reaches beyond what counts is the last or first of its piece: else its rows beyond would count again.
+    let mut closed = false;
+    for Minute { rows, min, max, cut_before, cut_after, .. } in minutes {
+        let follows = !closed && !cut_before;
+        closed = cut_after;
+        match pieces.last_mut().filter(|piece| follows && piece.rows.end - piece.rows.start < PIECE_ROWS && piece.rows.end == rows.start) {
             Some(piece) => (piece.rows.end, piece.max) = (rows.end, max),
             None => pieces.push(Piece { labels: labels.clone(), rows, min, max, overlaps: Vec::new(), hidden: Vec::new() }),
         }
@@ -301,6 +310,19 @@ mod tests {
         let minutes: Vec<_> = minutes_of(&stream(), &ranges).into_iter().map(|minute| (minute.rows, minute.min, minute.max, minute.whole)).collect();
         assert_eq!(minutes, [(100..110, MINUTE + 7, 2 * MINUTE - 1, false), (130..135, 4 * MINUTE + 1, 4 * MINUTE + 9, true)]);
         assert!(minutes_of(&stream(), &[TimeRange::new(Timestamp(4 * MINUTE + 10), Timestamp(9 * MINUTE))]).is_empty());
+    }
+
+    /// The chunk counts for the first day and the third; of the second, which other chunks have, it has one row, right at its beginning.
+    #[test]
+    fn a_row_of_a_day_that_others_have_does_not_come_back_between_two_that_count() {
+        const DAY: i64 = schema::day::NANOS_PER_DAY;
+        let minutes = [(DAY / MINUTE - 1, 2), (2 * DAY / MINUTE, 3)].map(|(minute, rows)| MinuteCount { minute, rows, bytes: 0 }).to_vec();
+        let stream =
+            StreamManifest { labels: LabelSet::default(), first_row: 0, rows: 5, min: Timestamp(DAY - 5), max: Timestamp(2 * DAY + 9), bytes: 0, minutes };
+        let ranges = [TimeRange::new(Timestamp(0), Timestamp(DAY)), TimeRange::new(Timestamp(2 * DAY), Timestamp(3 * DAY))];
+        let pieces: Vec<_> =
+            pieces_of(&stream.labels, minutes_of(&stream, &ranges), None, &[], &[]).into_iter().map(|piece| (piece.rows, piece.min, piece.max)).collect();
+        assert_eq!(pieces, [(0..2, DAY - 5, DAY - 1), (2..5, 2 * DAY + 1, 2 * DAY + 9)]);
     }
 
     #[test]
