@@ -91,8 +91,9 @@ fn caught(rule: Rule) {
 }
 
 macro_rules! caught {
-    ($($test:ident: $rule:ident,)*) => {
-        $(#[test]
+    ($($(#[$attribute:meta])* $test:ident: $rule:ident,)*) => {
+        $($(#[$attribute])*
+        #[test]
         fn $test() {
             caught(Rule::$rule);
         })*
@@ -100,18 +101,23 @@ macro_rules! caught {
 }
 
 caught! {
+    #[ignore = "takes minutes"]
     notices_manifests_before_list: ManifestsBeforeList,
     notices_consumed_for_all_days: ConsumedForAllDays,
     notices_acknowledged_when_unknown: AcknowledgedWhenUnknown,
+    #[ignore = "takes minutes"]
     notices_consumed_not_recorded: ConsumedNotRecorded,
+    #[ignore = "takes minutes"]
     notices_consumed_forgotten_at_once: ConsumedForgottenAtOnce,
     notices_inputs_deleted_before_commit: DeleteInputsBeforeCommit,
     notices_a_commit_without_condition: CommitWithoutCondition,
     notices_outputs_reused_after_conflict: OutputsReusedAfterConflict,
+    #[ignore = "takes minutes"]
     notices_replaced_stay_live: ReplacedStayLive,
     notices_collect_after_one_day: CollectAfterOneDay,
     notices_collect_without_grace: CollectWithoutGrace,
     notices_grace_from_the_start: GraceFromTheStart,
+    #[ignore = "takes minutes"]
     notices_orphans_deleted_without_commit: OrphansDeletedWithoutCommit,
     notices_deletes_marked_done_without_rewrite: DeletesMarkedDoneWithoutRewrite,
 }
