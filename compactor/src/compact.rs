@@ -2,7 +2,7 @@
 //! Owns: the order of these, the time budget, going on after a lost race.
 //! Must not know: when it is called.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,6 @@ use schema::{ChunkKey, ChunkRef, Day, DayManifest, Level1Key, TenantId};
 use serde::Serialize;
 use store::chunk::{ChunkCache, ChunkReader};
 use store::day::{self, CommitOutcome};
-use store::testing::rules::{Rule, broken};
 use store::{Env, ErrorKind, ObjectClient, StoreError, deletes, tenants};
 
 use crate::erase;
@@ -19,7 +18,7 @@ use crate::error::CompactError;
 use crate::expire::{self, Fate};
 use crate::filter::ActiveDelete;
 use crate::gc::{self, Level0};
-use crate::job::{self, Edit, JobOutcome, JobReport, TenantContext};
+use crate::job::{self, Edit, JobOutcome, JobReport, Listed, TenantContext};
 use crate::plan::{CompactionJob, DaySnapshot, drain_level0, next_job};
 use crate::predicate::CompileDelete;
 use crate::settings::Settings;
@@ -146,13 +145,10 @@ impl Compactor {
     async fn run_tenant(&self, tenant: &TenantId, deadline: Deadline<'_>, report: &mut RunReport) -> Result<(), CompactError> {
         // In this order: a request that is due by this clock can no longer be taken back when its list is read, and every row that was acknowledged before a request
         // was is among the chunks that are listed then.
-        let mut now = self.env.now();
+        let now = self.env.now();
         let requests = deletes::load(&self.client, tenant).await?.0;
-        if broken(Rule::DueByALaterClock) {
-            now = self.env.now();
-        }
         let level0 = self.level0(tenant).await?;
-        let listed: HashSet<_> = level0.iter().map(|chunk| chunk.key.hash).collect();
+        let listed = Listed { at: now, hashes: level0.iter().map(|chunk| chunk.key.hash).collect() };
         let due = requests.active(now, i64::MAX).filter(|request| erase::is_due(request, self.settings.delete_cancel_period, now));
         let active = ActiveDelete::compile(due, self.deletes.as_ref());
         let context = TenantContext {

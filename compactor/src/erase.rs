@@ -54,7 +54,7 @@ pub(crate) async fn erase_day(
     if requests.is_empty() {
         return Ok(DayOutcome::Done);
     }
-    if waits_for_level0(&base.manifest, level0, &requests) && !broken(Rule::DeletesForgetLevel0) {
+    if waits_for_level0(&base.manifest, level0, &requests) {
         return Ok(DayOutcome::Later);
     }
     // What this call wrote holds no such rows.
@@ -147,7 +147,7 @@ pub(crate) async fn finish_requests(context: &TenantContext<'_>, manifests: &[&D
             request.overlaps(chunk.key.min, chunk.key.max)
                 && !chunk.days.iter().all(|day| manifests.iter().any(|manifest| manifest.day == *day && manifest.has_consumed(&chunk.key.hash)))
         });
-        days_done && (!pending || broken(Rule::DeletesForgetLevel0))
+        days_done && !pending
     };
     let candidates: Vec<Box<str>> = context
         .deletes

@@ -37,7 +37,16 @@ pub(crate) struct TenantContext<'a> {
     /// Delete requests that are carried out: old enough that nobody may take them back.
     pub(crate) deletes: &'a [ActiveDelete],
     /// Hashes of the level-0 chunks that a LIST showed: what is consumed and not among them need not be remembered.
-    pub(crate) listed: &'a HashSet<ChunkHash>,
+    pub(crate) listed: &'a Listed,
+}
+
+/// What a LIST of level 0 showed.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    /// When it began. What was pushed later is not in it.
+    pub(crate) at: Timestamp,
+    /// The chunks.
+    pub(crate) hashes: HashSet<ChunkHash>,
 }
 
 /// How a job ended.
@@ -220,13 +229,15 @@ impl Edit {
     }
 
     /// Forgets consumed chunks whose object is gone and whose push is not retried any more. One that comes back later is stored anew, and its rows are found to be copies.
-    pub(crate) fn forget_consumed(&mut self, listed: &HashSet<ChunkHash>) {
+    /// A LIST says nothing of chunks that were pushed after it, however long its compactor slept since.
+    pub(crate) fn forget_consumed(&mut self, listed: &Listed) {
         let window = i64::try_from(DEDUPE_WINDOW.as_nanos()).unwrap_or(i64::MAX);
-        let now = self.now.as_nanos();
         if broken(Rule::ConsumedForgottenAtOnce) {
             self.manifest.consumed.retain(|consumed| consumed.at == self.now);
         }
-        self.manifest.consumed.retain(|consumed| listed.contains(&consumed.hash) || consumed.at.as_nanos().saturating_add(window) > now);
+        self.manifest
+            .consumed
+            .retain(|consumed| listed.hashes.contains(&consumed.hash) || consumed.at.as_nanos().saturating_add(window) > listed.at.as_nanos());
     }
 
     /// Delete requests that no live chunk holds rows of.

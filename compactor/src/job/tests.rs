@@ -67,8 +67,11 @@ fn an_edit_keeps_the_rules_of_a_manifest() {
     edit.finish_deletes(["b", "a", "b"].into_iter());
     assert_eq!(edit.manifest.validate(), Ok(()));
     assert_eq!((edit.manifest.chunks.len(), edit.manifest.replaced.len(), edit.manifest.deletes_done.len()), (1, 2, 2));
+    // A LIST of a moment at which they were not consumed yet says nothing, however long ago that is by now.
+    edit.forget_consumed(&Listed { at: Timestamp(0), hashes: HashSet::new() });
+    assert_eq!(edit.manifest.consumed.len(), 2);
     // The window is over: only what is still listed is remembered.
-    edit.forget_consumed(&HashSet::from([ChunkHash([3; 16])]));
+    edit.forget_consumed(&Listed { at: now, hashes: HashSet::from([ChunkHash([3; 16])]) });
     assert_eq!(edit.manifest.consumed.iter().map(|c| c.hash).collect::<Vec<_>>(), [ChunkHash([3; 16])]);
 }
 
