@@ -109,8 +109,8 @@ impl Network {
         self.shared.store.clone()
     }
 
-    /// The client of a process called `actor`, whose requests fare after the random sequence of `seed` and are held `held_more` times as often as the weather says. The
-    /// flag says whether any was held.
+    /// The client of a process called `actor`, whose requests fare after the random sequence of `seed` and are held `held_more` times as often as the weather says, for as
+    /// much shorter. The flag says whether any was held.
     pub fn client(&self, actor: &str, env: &Env, seed: u64, held_more: u32) -> (ObjectClient, HeldFlag) {
         let held = HeldFlag::default();
         let link = Arc::new(Link {
@@ -173,7 +173,7 @@ impl Link {
         let mut rng = self.rng.lock();
         let mut upto = |longest: Duration| Duration::from_nanos(rng.random_range(0..=u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX)));
         let (mut before, mut after) = (upto(weather.delay), upto(weather.delay));
-        let (hold, late) = (upto(weather.hold), upto(weather.late));
+        let (hold, late) = (upto(weather.hold / self.held_more.max(1)), upto(weather.late));
         let one_in = |rng: &mut StdRng, n: u32| n > 0 && rng.random_range(0..n) == 0;
         let held = one_in(&mut rng, weather.hold_one_in.div_ceil(self.held_more.max(1))).then_some(hold);
         if let Some(hold) = held {

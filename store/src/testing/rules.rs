@@ -40,10 +40,6 @@ pub enum Rule {
     OrphansDeletedWithoutCommit,
     /// A day is marked as done with a delete request, though its chunks still hold the rows.
     DeletesMarkedDoneWithoutRewrite,
-    /// Whether a delete request is due is decided by a later clock than its list: it may have been taken back in between.
-    DueByALaterClock,
-    /// A delete request is carried out although level-0 chunks may still hold its rows.
-    DeletesForgetLevel0,
 }
 
 thread_local! {

@@ -85,7 +85,7 @@ pub async fn live(world: Arc<World>, number: usize) {
         Err(error) if error.is_retryable() => return world.note(format!("{name} is in doubt: {error}")),
         Err(error) => return world.fail(format!("{name}: {}", error.chain())),
     }
-    if rng.random_bool(0.3) {
+    if rng.random_bool(0.5) {
         world.time.sleep(between(&mut rng, Duration::ZERO, world.scenario.settings.delete_cancel_period)).await;
         cancel(&world, &process, tenant, &id, created, handle).await;
     }

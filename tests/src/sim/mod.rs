@@ -4,13 +4,14 @@
 //! Must not know: how a chunk is encoded, how compaction decides.
 //!
 //! [`scenario`] draws from the seed who takes part; [`world`] is what they share, with [`model`], which knows what was pushed and may be answered, [`mirror`], which watches
-//! every object, and [`trace`]; the actors are [`writer`], [`reader`], [`deleter`] and [`compacting`]; [`finale`] lets everything come to rest and looks at what is left.
+//! every object, and [`trace`]; the actors are [`writer`], [`reader`], [`querier`], [`deleter`] and [`compacting`]; [`finale`] lets everything come to rest and looks at what is left.
 
 pub mod compacting;
 pub mod deleter;
 pub mod finale;
 pub mod mirror;
 pub mod model;
+pub mod querier;
 pub mod reader;
 pub mod rows;
 pub mod scenario;
@@ -101,6 +102,7 @@ pub fn run(seed: u64) -> anyhow::Result<Outcome> {
     let nobody_sleeps = Arc::clone(&stuck);
     // Parking means that every task waits: then time passes.
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
         .on_thread_park(move || {
             if !clock.advance() {
                 nobody_sleeps.notify_one();

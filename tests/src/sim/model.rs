@@ -243,6 +243,23 @@ impl Model {
         known.chunks.len() == 1 && last.saturating_sub(known.first_begun) < CLOSE
     }
 
+    fn is_required(&self, known: &Known, question: &Question) -> bool {
+        known.acknowledged.is_some_and(|at| at < question.asked)
+            && self.is_asked_for(&known.row, question)
+            && !self.may_be_deleted(&known.row, question.asked)
+            && !self.may_be_expired(&known.row)
+    }
+
+    /// How many rows the answer to `question` may have now, at least and at most.
+    pub fn bounds(&self, question: &Question) -> (u32, u32) {
+        let (mut least, mut most) = (0, 0);
+        for (name, known) in self.rows.iter().filter(|(_, known)| self.is_asked_for(&known.row, question)) {
+            least += u32::from(self.is_required(known, question));
+            most += u32::from(!self.is_deleted(*name, &known.row, question.asked, true));
+        }
+        (least, most)
+    }
+
     /// Whether `answer` may be the answer to `question` now. Its copies are those that were found, not those that a client would see.
     pub fn check(&self, question: &Question, answer: &Answer) -> Result<(), String> {
         for (name, copies) in answer {
@@ -257,13 +274,7 @@ impl Model {
                 return Err(format!("a deleted row was answered: {:?}", known.row));
             }
         }
-        let required = |known: &Known| {
-            known.acknowledged.is_some_and(|at| at < question.asked)
-                && self.is_asked_for(&known.row, question)
-                && !self.may_be_deleted(&known.row, question.asked)
-                && !self.may_be_expired(&known.row)
-        };
-        match self.rows.iter().find(|(name, known)| !answer.contains_key(name) && required(known)) {
+        match self.rows.iter().find(|(name, known)| !answer.contains_key(name) && self.is_required(known, question)) {
             Some((_, known)) => Err(format!("an acknowledged row is missing: {:?} in the answer to {question:?}", known.row)),
             None => Ok(()),
         }

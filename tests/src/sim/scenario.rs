@@ -36,6 +36,8 @@ pub struct Scenario {
     pub pushes: usize,
     /// Number of readers.
     pub readers: usize,
+    /// Number of readers that use the query engine.
+    pub queriers: usize,
     /// Queries of each reader, about.
     pub queries: usize,
     /// Number of compactors.
@@ -115,11 +117,12 @@ impl Scenario {
             length,
             writers: rng.random_range(2..=5),
             pushes: rng.random_range(4..=12),
-            readers: rng.random_range(1..=3),
+            readers: rng.random_range(1..=2),
+            queriers: rng.random_range(1..=2),
             queries: rng.random_range(6..=16),
             compactors: rng.random_range(1..=3),
             rest,
-            deletes: rng.random_range(0..=4),
+            deletes: rng.random_range(0..=6),
             lives: rng.random_bool(0.6).then(|| length / rng.random_range(1..=8u32)),
             deaths: rng.random_bool(0.5).then(|| rng.random_range(2..=12)),
             weather,

@@ -9,10 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::scenario::{between, rng};
 use super::world::World;
-use super::{compacting, deleter, finale, reader, writer};
-
-/// Longest step in which the main task looks whether something has failed.
-const STEP: Duration = Duration::from_secs(5 * 60);
+use super::{compacting, deleter, finale, querier, reader, writer};
 
 /// The whole simulation.
 pub async fn live(world: &Arc<World>) {
@@ -25,6 +22,9 @@ pub async fn live(world: &Arc<World>) {
     for number in 0..scenario.readers {
         actors.push(supervise(world, format!("reader {number}"), reader::live));
     }
+    for number in 0..scenario.queriers {
+        actors.push(supervise(world, format!("querier {number}"), querier::live));
+    }
     for number in 0..scenario.compactors {
         actors.push(supervise(world, format!("compactor {number}"), compacting::live));
     }
@@ -32,9 +32,7 @@ pub async fn live(world: &Arc<World>) {
         actors.push(tokio::spawn(deleter::live(Arc::clone(world), number)));
     }
     actors.push(tokio::spawn(reader::audit(Arc::clone(world))));
-    while world.time.elapsed() < scenario.length && !world.has_failed() {
-        world.time.sleep(STEP).await;
-    }
+    futures::future::select(std::pin::pin!(world.time.sleep(scenario.length)), std::pin::pin!(world.failed())).await;
     world.with(|state| state.over = true);
     world.note("it is over");
     for actor in &actors {

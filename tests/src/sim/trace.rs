@@ -3,15 +3,23 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Events whose text is kept.
+/// Events whose text is kept, unless `TARN_SIM_EVENTS` says how many.
 const KEPT: usize = 400;
 
 /// A growing list of events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Trace {
+    kept: usize,
     events: u64,
     hash: u64,
     last: VecDeque<String>,
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        let kept = std::env::var("TARN_SIM_EVENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(KEPT);
+        Self { kept, events: 0, hash: 0, last: VecDeque::new() }
+    }
 }
 
 impl Trace {
@@ -22,7 +30,7 @@ impl Trace {
         let start = if self.events == 0 { 0xcbf2_9ce4_8422_2325 } else { self.hash };
         self.hash = line.bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
         self.events += 1;
-        if self.last.len() == KEPT {
+        if self.last.len() >= self.kept {
             self.last.pop_front();
         }
         self.last.push_back(line);

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use store::env::{Env, VirtualTime};
 use store::object::ObjectClient;
 use store::testing::{HeldFlag, Network, NetworkEvent, Observer, What};
+use tokio::sync::Notify;
 
 use super::mirror::Mirror;
 use super::model::Model;
@@ -45,6 +46,7 @@ pub struct State {
     pub over: bool,
     trace: Trace,
     failure: Option<String>,
+    failed: Arc<Notify>,
 }
 
 /// A process of the simulation: its store and its clock.
@@ -70,6 +72,7 @@ impl World {
             over: false,
             trace: Trace::default(),
             failure: None,
+            failed: Arc::default(),
         };
         let state = Arc::new(Shared { time: time.clone(), state: Mutex::new(state) });
         let observer: Arc<dyn Observer> = Arc::<Shared>::clone(&state);
@@ -85,7 +88,7 @@ impl World {
         let (of_env, of_link) = (rand::Rng::random(&mut rng), rand::Rng::random(&mut rng));
         let env = Env::simulated(&self.time, skew, of_env);
         // Readers are slow: what they have listed vanishes under them.
-        let held_more = if name.starts_with("reader") { 5 } else { 1 };
+        let held_more = if name.starts_with("reader") || name.starts_with("querier") { 5 } else { 1 };
         let (client, held) = self.network.client(name, &env, of_link, held_more);
         Process { name: name.to_owned(), client, env, held }
     }
@@ -120,6 +123,12 @@ impl World {
         self.with(|state| state.over || state.failure.is_some())
     }
 
+    /// Ends when something fails.
+    pub async fn failed(&self) {
+        let failed = self.with(|state| Arc::clone(&state.failed));
+        failed.notified().await;
+    }
+
     /// Whether something has failed.
     pub fn has_failed(&self) -> bool {
         self.with(|state| state.failure.is_some())
@@ -139,6 +148,7 @@ impl World {
 impl State {
     fn fail(&mut self, text: String) {
         self.failure.get_or_insert(text);
+        self.failed.notify_one();
     }
 }
 
