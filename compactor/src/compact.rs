@@ -158,6 +158,7 @@ impl Compactor {
             settings: self.settings.of(tenant),
             plan: &self.settings.plan,
             deletes: &active,
+            compiler: self.deletes.as_ref(),
             listed: &listed,
         };
         let manifests = self.manifests(tenant).await?;

@@ -7,14 +7,15 @@
 //! - An orphan, a level-1 object that no manifest speaks of, is first put on its day's list of replaced chunks, by a commit. A compactor that wrote it and has slept
 //!   since then holds an older version of the manifest, so its own commit fails from then on (RFC 0002, "Orphans").
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use schema::level1::level1_prefix;
-use schema::{ChunkKey, Day, DayManifest, Level1Key, Timestamp};
+use schema::{ChunkHash, ChunkKey, Consumed, Day, DayManifest, Level1Key, Timestamp};
 use store::ErrorKind;
 use store::chunk::ChunkCache;
 use store::day::{self, CommitOutcome};
+use store::snapshot::DEDUPE_WINDOW;
 use store::testing::rules::{Rule, broken};
 
 use crate::error::CompactError;
@@ -53,12 +54,36 @@ pub(crate) async fn collect_level0(
     grace: Duration,
 ) -> Result<u64, CompactError> {
     let now = context.env.now();
-    let mut deleted = 0;
-    for chunk in chunks.iter().filter(|chunk| is_spent(chunk, days, grace, now)) {
-        context.client.delete(&chunk.key.to_string()).await?;
-        deleted += 1;
+    let mut spent: Vec<&Level0> = chunks.iter().filter(|chunk| is_spent(chunk, days, grace, now)).collect();
+    let hashes: HashSet<ChunkHash> = spent.iter().map(|chunk| chunk.key.hash).collect();
+    for manifest in days.values() {
+        if !remember(context, manifest, &hashes, grace).await? {
+            spent.retain(|chunk| !chunk.days.contains(&manifest.day));
+        }
     }
-    Ok(deleted)
+    for chunk in &spent {
+        context.client.delete(&chunk.key.to_string()).await?;
+    }
+    Ok(u64::try_from(spent.len()).unwrap_or(u64::MAX))
+}
+
+/// Sees to it that the day remembers those of `hashes` that it has consumed for at least `grace` from now on. A reader may have listed them before they are deleted
+/// and read the manifest afterwards: forgotten by then, they would count beside their copies. A commit only where a compactor was away for hours: usually a chunk is
+/// deleted long before its hash may be forgotten. `false` if somebody else committed first.
+async fn remember(context: &TenantContext<'_>, known: &DayManifest, hashes: &HashSet<ChunkHash>, grace: Duration) -> Result<bool, CompactError> {
+    let nanos = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+    let now = context.env.now();
+    let least = Timestamp(now.as_nanos().saturating_sub(nanos(DEDUPE_WINDOW.saturating_sub(2 * grace))));
+    let fades = |consumed: &Consumed| consumed.at < least && hashes.contains(&consumed.hash);
+    if !known.consumed.iter().any(fades) || broken(Rule::ForgottenWithTheObject) {
+        return Ok(true);
+    }
+    let base = day::load(context.client, context.tenant, known.day).await?;
+    let mut edit = Edit::of(&base.manifest, now);
+    edit.manifest.consumed.iter_mut().filter(|consumed| fades(consumed)).for_each(|consumed| consumed.at = least);
+    let still = known.consumed.iter().filter(|consumed| hashes.contains(&consumed.hash)).all(|consumed| edit.manifest.has_consumed(&consumed.hash));
+    let outcome = day::commit(context.client, context.env, context.tenant, &base, edit.manifest).await?;
+    Ok(still && matches!(outcome, CommitOutcome::Committed(_)))
 }
 
 /// Deletes the replaced chunks of a day whose grace is over, and takes them off its list.

@@ -10,13 +10,14 @@ use store::chunk::{ChunkCache, ChunkReader};
 use store::day::{self, CommitOutcome, DayState};
 use store::snapshot::DEDUPE_WINDOW;
 use store::testing::rules::{Rule, broken};
-use store::{Env, ErrorKind, ObjectClient};
+use store::{Env, ErrorKind, ObjectClient, deletes};
 
 use crate::error::CompactError;
 use crate::filter::{ActiveDelete, RowFilter};
 use crate::merge::{MergeInput, MergeStats, StreamSelection, merge};
 use crate::output::{Destination, Outputs, Shares};
 use crate::plan::{CompactionJob, Target};
+use crate::predicate::CompileDelete;
 use crate::settings::{PlanSettings, TenantSettings};
 
 /// Chunks that are opened at the same time.
@@ -36,6 +37,8 @@ pub(crate) struct TenantContext<'a> {
     pub(crate) plan: &'a PlanSettings,
     /// Delete requests that are carried out: old enough that nobody may take them back.
     pub(crate) deletes: &'a [ActiveDelete],
+    /// Reads the queries of delete requests.
+    pub(crate) compiler: &'a dyn CompileDelete,
     /// Hashes of the level-0 chunks that a LIST showed: what is consumed and not among them need not be remembered.
     pub(crate) listed: &'a Listed,
 }
@@ -72,7 +75,18 @@ pub(crate) struct JobReport {
 
 /// Runs `job` on the day as `base` has it, and commits. `base` must be read before the call: nothing that the job writes is older.
 pub(crate) async fn run(context: &TenantContext<'_>, base: &DayState, job: &CompactionJob) -> Result<JobOutcome, CompactError> {
-    match merge_and_commit(context, base, job).await {
+    let known = |id: &str| context.deletes.iter().any(|delete| *delete.request.id == *id);
+    let deletes = if base.manifest.deletes_done.iter().all(|id| known(id)) || broken(Rule::DoneDeletesForgotten) {
+        context.deletes.to_vec()
+    } else {
+        // Somebody with a later list or clock has carried out a request that this run takes for none yet. The day is marked: readers hide its rows no more, so
+        // none may come into it, from pushes that were late or repeated.
+        let requests = deletes::load(context.client, context.tenant).await?.0;
+        let more = requests.requests.iter().filter(|request| !known(&request.id) && base.manifest.deletes_done.binary_search(&request.id).is_ok());
+        let more = ActiveDelete::compile(more, context.compiler);
+        context.deletes.iter().cloned().chain(more).collect()
+    };
+    match merge_and_commit(&TenantContext { deletes: &deletes, ..*context }, base, job).await {
         // A level-0 chunk that another compactor consumed and collected, or a chunk that it replaced.
         Err(CompactError::Store(error)) if error.kind() == ErrorKind::NotFound => Ok(JobOutcome::Conflict),
         result => result,

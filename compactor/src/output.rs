@@ -184,15 +184,12 @@ impl<'a> Outputs<'a> {
         let id = Ulid(self.run.0 | u128::from(sequence));
         let key = Level1Key { tenant: self.to.tenant.clone(), day: self.to.day, hour, partition: partition.unwrap_or_else(Partition::shared), id };
         let entry = entry_of(key, &file);
-        match self.to.client.create(&entry.key.to_string(), file.bytes).await? {
-            store::PutOutcome::Created => {}
-            // Only an earlier attempt of this very call can have written a name with 64 random bits; verify that it is the same size.
-            store::PutOutcome::AlreadyExists => {
-                let found = self.to.client.head(&entry.key.to_string()).await?.map(|info| info.size);
-                if found != Some(entry.size) {
-                    return Err(CompactError::internal(format!("object {} exists already with another size", entry.key)));
-                }
+        match self.to.client.create_or_head(&entry.key.to_string(), file.bytes).await? {
+            // Only an earlier attempt of this very call can have written a name with 64 random bits.
+            store::CreateOutcome::Existing(found) if found.size != entry.size => {
+                return Err(CompactError::internal(format!("object {} exists already with another size", entry.key)));
             }
+            store::CreateOutcome::Created | store::CreateOutcome::Existing(_) => {}
         }
         self.written.push(entry);
         Ok(())

@@ -74,6 +74,9 @@ const FOUND: &[(u64, &str)] = &[
     (145, "the first instant of a day was answered twice while its push was compacted day by day"),
     (1263, "a compactor that slept for hours forgot consumed chunks that were pushed after its LIST, so their rows were stored twice"),
     (1921, "the same"),
+    (3129, "a merge that was planned before a delete request was due brought its rows into a day that was marked as done with it"),
+    (3143, "a chunk was forgotten as soon as it was deleted, so a reader that had listed it before found its rows twice"),
+    (4245, "a file that was collected as an orphan while its upload took hours was reported as a bug of Tarn"),
 ];
 
 #[test]
@@ -126,6 +129,8 @@ caught! {
     notices_acknowledged_when_unknown: AcknowledgedWhenUnknown by 27,
     notices_consumed_not_recorded: ConsumedNotRecorded by 0,
     notices_consumed_forgotten_at_once: ConsumedForgottenAtOnce by 0,
+    notices_consumed_forgotten_with_the_object: ForgottenWithTheObject by 3143,
+    notices_done_deletes_forgotten: DoneDeletesForgotten by 3129,
     notices_inputs_deleted_before_commit: DeleteInputsBeforeCommit by 0,
     notices_a_commit_without_condition: CommitWithoutCondition by 30,
     notices_outputs_reused_after_conflict: OutputsReusedAfterConflict by 11,

@@ -22,6 +22,8 @@ pub enum Rule {
     ConsumedNotRecorded,
     /// Consumed chunks are forgotten at the next commit.
     ConsumedForgottenAtOnce,
+    /// A consumed chunk may be forgotten as soon as its object is deleted.
+    ForgottenWithTheObject,
     /// A job deletes its inputs before it commits.
     DeleteInputsBeforeCommit,
     /// A commit overwrites the manifest, whatever it is by then.
@@ -38,6 +40,8 @@ pub enum Rule {
     GraceFromTheStart,
     /// Orphans are deleted without a commit.
     OrphansDeletedWithoutCommit,
+    /// A merge leaves out rows only for the delete requests that were due when it was planned, not for those that the day was marked with since.
+    DoneDeletesForgotten,
     /// A day is marked as done with a delete request, though its chunks still hold the rows.
     DeletesMarkedDoneWithoutRewrite,
 }

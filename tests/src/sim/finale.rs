@@ -74,7 +74,7 @@ async fn look(world: &World) -> Result<(), StoreError> {
     let mut stored_rows = 0u64;
     for (tenant, id) in world.scenario.tenants.iter().enumerate() {
         look_at_objects(world, id).await?;
-        let question = Question { tenant, range: reader::all_time(), app: None, asked: u64::MAX };
+        let question = Question { tenant, range: reader::all_time(), app: None, asked: u64::MAX, since: world.time.elapsed() };
         let answer = reader::ask(&client, id, &question, &ChunkCache::new(1 << 20)).await?;
         stored_rows += answer.values().map(|copies| u64::from(*copies)).sum::<u64>();
         let checksum = answer.iter().fold(0u128, |sum, (name, copies)| sum.wrapping_add(name.wrapping_mul(u128::from(*copies))));

@@ -34,7 +34,7 @@ pub async fn live(world: Arc<World>, name: String, incarnation: u32) {
         let tenant = rng.random_range(0..world.scenario.tenants.len());
         let app = rng.random_bool(0.3).then(|| format!("app-{}", rng.random_range(0..4u32)));
         let range = TimeRange::new(Timestamp::MIN, Timestamp::MAX);
-        let question = Question { tenant, range, app, asked: world.with(|state| state.model.moment()) };
+        let question = Question { tenant, range, app, asked: world.with(|state| state.model.moment()), since: world.time.elapsed() };
         let asked = if rng.random() {
             lines(&world, &process, &engine, &mut rng, question, now).await
         } else {

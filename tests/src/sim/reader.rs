@@ -99,7 +99,7 @@ pub async fn live(world: Arc<World>, name: String, incarnation: u32) {
         };
         let app = rng.random_bool(0.3).then(|| format!("app-{}", rng.random_range(0..4u32)));
         let Some(id) = world.scenario.tenants.get(tenant) else { continue };
-        let question = Question { tenant, range, app, asked: world.with(|state| state.model.moment()) };
+        let question = Question { tenant, range, app, asked: world.with(|state| state.model.moment()), since: world.time.elapsed() };
         process.held.take();
         let Some(answer) = mortal(&world, &mut rng, 12, ask(&process.client, id, &question, &cache)).await else { continue };
         match answer {
@@ -130,7 +130,7 @@ pub async fn audit(world: Arc<World>) {
 pub async fn audit_once(world: &World) {
     let client = world.network.direct();
     for (tenant, id) in world.scenario.tenants.iter().enumerate() {
-        let question = Question { tenant, range: all_time(), app: None, asked: world.with(|state| state.model.moment()) };
+        let question = Question { tenant, range: all_time(), app: None, asked: world.with(|state| state.model.moment()), since: world.time.elapsed() };
         match ask(&client, id, &question, &ChunkCache::new(1 << 20)).await {
             Ok(answer) => world.check("audit", world.with(|state| state.model.check(&question, &answer))),
             Err(error) => world.fail(format!("audit: {}", error.chain())),
