@@ -46,12 +46,12 @@ def free_port():
 
 
 @contextlib.contextmanager
-def serve(binary, folder, **settings):
-    """Runs `binary` with its data in folder/store and gives its URL; kills it at the end. Prints its log when something raises."""
+def serve(binary, folder, store=None, **settings):
+    """Runs `binary` with its data in `store` [folder/store] and gives its URL; kills it at the end. Prints its log when something raises."""
     url = "http://127.0.0.1:%d" % free_port()
     path = folder / "tarn.log"
     with open(path, "wb") as log:
-        command = [os.path.abspath(binary), "serve", "--listen", url.removeprefix("http://"), "--store", "file://%s/store" % folder]
+        command = [os.path.abspath(binary), "serve", "--listen", url.removeprefix("http://"), "--store", store or "file://%s/store" % folder]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **settings}, cwd=folder)
     try:
         wait_ready(process, url)
@@ -62,6 +62,13 @@ def serve(binary, folder, **settings):
     finally:
         process.kill()
         process.wait()
+
+
+def bucket(variable):
+    """The store at http://key:secret@host:port/bucket, as the scripts of this folder print it: (the value of --store, the settings beside it)."""
+    place = urllib.parse.urlsplit(variable)
+    settings = {"AWS_ACCESS_KEY_ID": place.username, "AWS_SECRET_ACCESS_KEY": place.password, "AWS_REGION": "us-east-1"}
+    return "s3:/" + place.path, {**settings, "AWS_ENDPOINT_URL": "http://%s:%d" % (place.hostname, place.port)}
 
 
 def wait_ready(process, url):

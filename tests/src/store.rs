@@ -19,6 +19,8 @@ pub enum Kind {
     Seaweedfs,
     /// LocalStack at `TARN_TEST_LOCALSTACK_URL` (tests/servers/localstack).
     Localstack,
+    /// MinIO at `TARN_TEST_MINIO_URL` (tests/servers/minio).
+    Minio,
 }
 
 /// An empty store, as the binary is told about it.
@@ -51,6 +53,7 @@ impl Store {
             }
             Kind::Seaweedfs => s3(kind, "TARN_TEST_SEAWEEDFS_URL"),
             Kind::Localstack => s3(kind, "TARN_TEST_LOCALSTACK_URL"),
+            Kind::Minio => s3(kind, "TARN_TEST_MINIO_URL"),
         }
     }
 

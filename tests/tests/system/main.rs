@@ -1,7 +1,7 @@
 //! What the whole binary promises, tried on real object stores over real HTTP. One test binary, to link once.
 //!
 //! Each check is a function of a store, run on each kind. On S3 a check is an ignored test, run with `--ignored` (or
-//! `--include-ignored`) while tests/servers/seaweedfs and tests/servers/localstack run; without them it fails and says so.
+//! `--include-ignored`) while tests/servers/seaweedfs, localstack and minio run; without them it fails and says so.
 
 #![expect(
     clippy::unwrap_used,
@@ -51,6 +51,11 @@ macro_rules! on_each_durable_store {
         fn localstack() {
             crate::run(tests::store::Kind::Localstack, super::$check);
         }
+        #[test]
+        #[ignore = "needs TARN_TEST_MINIO_URL, printed by tests/servers/minio start"]
+        fn minio() {
+            crate::run(tests::store::Kind::Minio, super::$check);
+        }
     };
     ($check:ident) => {
         mod $check {
@@ -89,6 +94,6 @@ fn run<F: Future<Output = anyhow::Result<()>>>(kind: Kind, check: impl FnOnce(St
 fn scaled(kind: Kind, count: usize) -> usize {
     match kind {
         Kind::Memory | Kind::File => count,
-        Kind::Seaweedfs | Kind::Localstack => count.div_ceil(10),
+        Kind::Seaweedfs | Kind::Localstack | Kind::Minio => count.div_ceil(10),
     }
 }
