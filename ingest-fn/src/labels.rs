@@ -125,6 +125,11 @@ impl<'a> StreamTable<'a> {
         Ok(self.remember(text, stream))
     }
 
+    /// The stream of labels that are not text; the caller asks once for each.
+    pub(crate) fn by_labels(&self, labels: LabelSet) -> Result<Arc<Stream>, PushError> {
+        Ok(Arc::new(self.settle(labels)?))
+    }
+
     fn check_length(&self, text: &[u8]) -> Result<(), PushError> {
         let limit = self.limits.max_stream_labels_bytes;
         if text.len() > limit { Err(PushError::TooLarge { part: BodyPart::StreamLabels, limit }) } else { Ok(()) }

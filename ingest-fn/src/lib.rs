@@ -2,8 +2,10 @@
 //! Owns: Loki's push formats and their errors, what is refused and in which words, level and service name discovery, and
 //! group commit. Two walks: [`decode_push`] (pure, no I/O) and [`Ingester::push`] (one PUT per flush); [`handle_push`] joins them.
 //! Must not know: how a chunk is encoded, which HTTP server calls it, LogQL.
+//! Logs that AWS delivers without an agent come through [`aws`], which explains how a function uses it.
 //! What agents send and which answers they retry: Loki's HTTP API, `POST /loki/api/v1/push`.
 
+pub mod aws;
 mod commit;
 mod content;
 mod decode;

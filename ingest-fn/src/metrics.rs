@@ -14,7 +14,8 @@ use crate::reject::{DiscardReason, Rejections};
 /// Upper bounds of the acknowledgement histogram, in milliseconds.
 const ACK_BUCKETS_MS: [u64; 10] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000];
 /// Answers that are counted one by one; others share the last counter.
-const STATUSES: [StatusCode; 6] = [
+const STATUSES: [StatusCode; 7] = [
+    StatusCode::OK,
     StatusCode::NO_CONTENT,
     StatusCode::BAD_REQUEST,
     StatusCode::PAYLOAD_TOO_LARGE,

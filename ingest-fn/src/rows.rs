@@ -140,6 +140,13 @@ impl<'a> RowWriter<'a> {
         Ok(())
     }
 
+    /// Refuses a line of the current stream that was too long to be kept: `length` bytes.
+    pub(crate) fn refuse_long_line(&mut self, length: usize) {
+        let Some(current) = &self.current else { return };
+        self.rejected.count(DiscardReason::LineTooLong, 1, u64::try_from(length).unwrap_or(u64::MAX));
+        self.rejected.error(|| EntryFault::LineTooLong { length }.text(self.bounds.limits, &current.stream));
+    }
+
     /// The push's rows. An error if it had no stream at all.
     pub(crate) fn finish(mut self) -> Result<Decoded, PushError> {
         self.end_stream();
