@@ -15,6 +15,7 @@ pub mod chunk_ref;
 pub mod manifest;
 pub mod limits;
 pub mod deletes;
+pub mod price;
 
 pub use chunk_ref::{ChunkName, ChunkRef};
 pub use day::{ChunkEntry, CommitId, Consumed, Day, DayManifest, Replaced};

@@ -2,14 +2,11 @@
 //! there, and a `tarn` object with what the query asked of the object store.
 //! Loki's figures for what Tarn does not have (ingesters, result caches, bloom gateways, queues) are 0.
 
+use schema::price::{DOLLARS_PER_READ_REQUEST, DOLLARS_PER_WRITE_REQUEST};
 use serde_json::{Value, json};
 
 use crate::result::QueryStatistics;
 
-/// US dollars per PUT, COPY, POST or LIST request: S3 Standard list price, us-east-1.
-const DOLLARS_PER_WRITE_REQUEST: f64 = 5e-6;
-/// US dollars per GET, HEAD or other request: S3 Standard list price, us-east-1. DELETE is free.
-const DOLLARS_PER_READ_REQUEST: f64 = 4e-7;
 const NANOS_PER_SECOND: f64 = 1e9;
 /// Members of Loki's `cache` object.
 const CACHES: [&str; 10] =
