@@ -97,6 +97,8 @@ pub(crate) fn render(app: &App) -> String {
         "Start of the process, in seconds since the epoch.",
         app.started.as_nanos() / schema::time::NANOS_PER_SECOND,
     );
+    let uptime = app.env.now().as_nanos().saturating_sub(app.started.as_nanos()).max(0);
+    single(&mut out, "tarn_uptime_seconds", "gauge", "Time since the start of the process.", Duration::from_nanos(uptime.unsigned_abs()).as_secs_f64());
     if let Some(bytes) = resident_bytes() {
         single(&mut out, "process_resident_memory_bytes", "gauge", "Resident memory.", bytes);
     }
