@@ -23,6 +23,7 @@ pub(crate) enum Command {
     Compact(CompactArgs),
     Inspect(InspectArgs),
     Verify(VerifyArgs),
+    Cost(CostArgs),
 }
 
 /// Start the server: push and query over HTTP, in one process.
@@ -293,6 +294,86 @@ pub(crate) struct VerifyArgs {
     pub(crate) target: StoreArgs,
 }
 
+/// Estimate what a month costs, and what would make it cheaper; or say what a running server has asked of the store.
+///
+/// The estimate is arithmetic over list prices and over what Tarn was measured to need: --prices-template prints all of it, --prices reads a changed copy. Nothing is
+/// contacted, except the server that --measured names.
+#[derive(Debug, clap::Args)]
+#[command(
+    group = ArgGroup::new("what").required(true).args(["gb_per_day", "measured", "from_metrics", "prices_template"]),
+    after_help = "Examples:\n  tarn cost --gb-per-day 5\n  tarn cost --gb-per-day 1000 --agents 1000 --push-interval 1s --deployment knative\n  tarn cost --prices-template > prices.toml; tarn cost --gb-per-day 5 --prices prices.toml\n  tarn cost --measured http://127.0.0.1:3100"
+)]
+pub(crate) struct CostArgs {
+    /// Raw log lines a day, in GB (10^9 bytes)
+    #[arg(long, value_name = "GB")]
+    pub(crate) gb_per_day: Option<f64>,
+    /// Report what this server has asked of the store since it started, scaled to a month
+    #[arg(long, value_name = "URL")]
+    pub(crate) measured: Option<String>,
+    /// The same from a saved /metrics page; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from_metrics: Option<PathBuf>,
+    /// Print the default price file
+    #[arg(long)]
+    pub(crate) prices_template: bool,
+    /// Prices and needs to compute with [default: those of --prices-template]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prices: Option<PathBuf>,
+    /// Where Tarn runs
+    #[arg(long, value_enum, default_value_t = CostDeployment::Lambda)]
+    pub(crate) deployment: CostDeployment,
+    /// Agents that push
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) agents: u32,
+    /// Time between two pushes of an agent; full batches go at once
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    pub(crate) push_interval: String,
+    /// How long lines are kept
+    #[arg(long, value_name = "DURATION", default_value = "30d")]
+    pub(crate) retention: String,
+    /// Queries a day; each panel of a dashboard is one
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub(crate) queries_per_day: u32,
+    /// How far back a query looks
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    pub(crate) query_range: String,
+    /// Percent of the lines in its range that a query reads: other streams are pruned
+    #[arg(long, value_name = "PERCENT", default_value_t = 10.0)]
+    pub(crate) query_share: f64,
+    /// Tenants, of the same size
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) tenants: u32,
+    /// How long a server collects pushes for one object (ingest.flush_interval)
+    #[arg(long, value_name = "DURATION", default_value = "500ms")]
+    pub(crate) flush_interval: String,
+    /// Time between two compaction runs (compactor.interval, or the compactor function's schedule)
+    #[arg(long, value_name = "DURATION", default_value = "1m")]
+    pub(crate) compact_interval: String,
+    /// Memory of the ingest function
+    #[arg(long, value_name = "MB", default_value_t = 1024)]
+    pub(crate) ingest_memory: u32,
+    /// Memory of the query function
+    #[arg(long, value_name = "MB", default_value_t = 3008)]
+    pub(crate) query_memory: u32,
+    /// Memory of the compactor function
+    #[arg(long, value_name = "MB", default_value_t = 2048)]
+    pub(crate) compactor_memory: u32,
+    /// Print everything as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where Tarn runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CostDeployment {
+    /// AWS Lambda: each push is an object
+    Lambda,
+    /// Pods that scale, with group commit
+    Knative,
+    /// One server on a machine, with group commit
+    Vm,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -309,6 +390,17 @@ mod tests {
         for command in Args::command().get_subcommands().filter(|c| c.get_name() != "help") {
             assert!(command.get_after_help().is_some_and(|text| text.to_string().contains("tarn ")), "{}", command.get_name());
         }
+    }
+
+    /// What is priced by default is what the template deploys by default.
+    #[test]
+    fn functions_have_the_memory_of_the_template() {
+        let template = include_str!("../../infra/sam/template.yaml");
+        let Command::Cost(args) = Args::parse_from(["tarn", "cost", "--gb-per-day", "1"]).command else { panic!("another command") };
+        for (name, memory) in [("IngestMemory", args.ingest_memory), ("QueryMemory", args.query_memory), ("CompactorMemory", args.compactor_memory)] {
+            assert!(template.contains(&format!("  {name}:\n    Type: Number\n    Default: {memory}\n")), "{name} is not {memory}");
+        }
+        assert!(template.contains("    Default: rate(1 minute)\n") && args.compact_interval == "1m");
     }
 
     #[test]

@@ -70,6 +70,12 @@ pub(crate) enum TarnError {
     /// A command-line value that cannot be used.
     #[error("{flag} '{value}' is not {expected}")]
     Argument { flag: &'static str, value: String, expected: String },
+    /// A price file that cannot be used.
+    #[error("the price file {} is wrong: {problem}; 'tarn cost --prices-template' prints a right one", path.display())]
+    Prices { path: PathBuf, problem: String },
+    /// Metrics that a bill cannot be made of.
+    #[error("the metrics of {from} cannot be used: {problem}; they must be those of a Tarn server that is at least as new as this command")]
+    Metrics { from: String, problem: String },
     /// The server did not answer.
     #[error(
         "no answer from {url}: is a server running there? Start one with 'tarn serve', name another with --url (or TARN_URL), or read a store directly with --store"

@@ -5,6 +5,7 @@ mod args;
 mod cli;
 mod compaction;
 mod config;
+mod cost;
 mod error;
 mod logging;
 mod roles;

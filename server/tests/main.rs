@@ -7,6 +7,8 @@ mod compact;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod cost;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod push;

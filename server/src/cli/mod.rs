@@ -3,6 +3,7 @@
 
 mod client;
 mod compact;
+mod cost;
 mod explain;
 mod inspect;
 mod labels;
@@ -29,6 +30,7 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode, TarnError> {
         Command::Compact(args) => return compact::run(args).await,
         Command::Inspect(args) => inspect::run(args).await?,
         Command::Verify(args) => return verify::run(args).await,
+        Command::Cost(args) => cost::run(args).await?,
         Command::Serve(_) => {}
     }
     Ok(ExitCode::SUCCESS)
