@@ -14,7 +14,8 @@ locals {
   own_statements = {
     ingest = concat(
       [
-        { Sid = "AppendChunks", Effect = "Allow", Action = ["s3:PutObject", "s3:GetObject"], Resource = ["${local.store_arn}/tarn.json", "${local.tenant_arn}/l0/*"] },
+        # The second action for the HEAD that tells whether a PUT without an answer was carried out.
+        { Sid = "AppendChunks", Effect = "Allow", Action = ["s3:PutObject", "s3:GetObject"], Resource = ["${local.tenant_arn}/l0/*"] },
         { Sid = "KeepFailedEvents", Effect = "Allow", Action = ["sqs:SendMessage"], Resource = [aws_sqs_queue.failed_events.arn] },
       ],
       var.rules_object == null ? [] : [
@@ -53,8 +54,8 @@ locals {
     )
     query = [
       { Sid = "ReadTenants", Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.store_arn}/tarn.json", "${local.tenant_arn}/*"] },
-      # A new store's first request may be a query; delete requests of the Loki API are one object of their tenant.
-      { Sid = "NewStoreAndDeleteRequests", Effect = "Allow", Action = ["s3:PutObject"], Resource = ["${local.store_arn}/tarn.json", "${local.tenant_arn}/m/deletes"] },
+      # Delete requests of the Loki API are one object of their tenant.
+      { Sid = "WriteDeleteRequests", Effect = "Allow", Action = ["s3:PutObject"], Resource = ["${local.tenant_arn}/m/deletes"] },
     ]
     compactor = [
       {

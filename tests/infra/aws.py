@@ -60,7 +60,7 @@ def strings(value):
 
 # What each function must be able to do to an object, and what it must not: (role, action, key, allowed).
 MAY = [
-    ("Ingest", "s3:PutObject", "logs/prod/tarn.json", True),
+    ("Ingest", "s3:PutObject", "logs/prod/tarn.json", False),
     ("Ingest", "s3:PutObject", "logs/prod/t=team-a/l0/7/0-1-2-3-4.parquet", True),
     ("Ingest", "s3:GetObject", "logs/prod/t=team-a/l0/7/0-1-2-3-4.parquet", True),
     ("Ingest", "s3:PutObject", "logs/prod/t=other/l0/7/0-1-2-3-4.parquet", False),
@@ -69,6 +69,7 @@ MAY = [
     ("Ingest", "s3:GetObject", "logs/prod/t=team-a/l1/x.parquet", False),
     ("Ingest", "s3:DeleteObject", "logs/prod/t=team-a/l0/7/0-1-2-3-4.parquet", False),
     ("Query", "s3:GetObject", "logs/prod/tarn.json", True),
+    ("Query", "s3:PutObject", "logs/prod/tarn.json", False),
     ("Query", "s3:GetObject", "logs/prod/t=team-a/l0/7/0-1-2-3-4.parquet", True),
     ("Query", "s3:GetObject", "logs/prod/t=team-a/l1/date=2026-11-01/hour=03/x.parquet", True),
     ("Query", "s3:GetObject", "logs/prod/t=team-a/m/2026-11-01", True),
@@ -77,6 +78,7 @@ MAY = [
     ("Query", "s3:PutObject", "logs/prod/t=team-a/m/2026-11-01", False),
     ("Query", "s3:PutObject", "logs/prod/t=team-a/l0/7/0-1-2-3-4.parquet", False),
     ("Query", "s3:DeleteObject", "logs/prod/t=team-a/m/deletes", False),
+    ("Compactor", "s3:PutObject", "logs/prod/tarn.json", True),
     ("Compactor", "s3:PutObject", "logs/prod/t=other/l1/x.parquet", True),
     ("Compactor", "s3:PutObject", "logs/prod/t=other/m/2026-11-01", True),
     ("Compactor", "s3:DeleteObject", "logs/prod/t=other/l0/7/0-1-2-3-4.parquet", True),

@@ -65,7 +65,7 @@ def compose_files(_):
             problems.append("%s: image %s has no version" % (name, image))
         if "build" in service and not (COMPOSE.parent / service["build"]["context"] / service["build"]["dockerfile"]).exists():
             problems.append("%s: there is no Dockerfile" % name)
-    if profiles != {"seaweedfs", "minio", "localstack"}:
+    if profiles != {"seaweedfs", "minio", "localstack", "aws"}:
         problems.append("profiles are %s" % profiles)
     if "COMPOSE_PROFILES=seaweedfs" not in (COMPOSE.parent / ".env").read_text():
         problems.append("no store runs by default")
