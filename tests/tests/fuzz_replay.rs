@@ -44,6 +44,16 @@ fn push_snappy() {
 }
 
 #[test]
+fn aws_event() {
+    replay("aws_event", targets::aws::event);
+}
+
+#[test]
+fn s3_object() {
+    replay("s3_object", targets::aws::object);
+}
+
+#[test]
 fn chunk_footer() {
     replay("chunk_footer", targets::chunk_footer::run);
 }

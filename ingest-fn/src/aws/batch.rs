@@ -60,7 +60,7 @@ pub struct Report {
     pub decoded_bytes: u64,
     /// Records that carry nothing to store, such as CloudWatch's control messages.
     pub ignored: u64,
-    /// Why an object could not be read to its end; everything before is in the batches.
+    /// Why an object could not be read to its end. The lines before are in the batches; how many there are can depend on how it was pushed.
     pub damage: Option<AwsError>,
 }
 

@@ -70,10 +70,11 @@ impl<'s> InlineWriter<'s> {
         Self { settings, now, pieces: Vec::new(), batches: Vec::new(), failures: Vec::new(), report: Report::default() }
     }
 
-    /// Adds item `index`. On an error none of its lines is in a batch.
+    /// Adds item `index`. On an error none of its lines is in a batch, unless it is several records.
     pub(super) fn content(&mut self, index: usize, content: &Content) -> Result<(), AwsError> {
         match content {
             Content::Objects(_) => Ok(()),
+            Content::Several(contents) => contents.iter().try_for_each(|content| self.content(index, content)),
             Content::Nothing => {
                 self.report.ignored += 1;
                 Ok(())

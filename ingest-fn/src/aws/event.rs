@@ -2,6 +2,7 @@
 //! Owns: the shapes of AWS events, one inside the other (SQS around SNS around S3). Each record is looked at, not only the first.
 //! Must not know: what lines are in a payload, rules, how an object is fetched.
 
+mod aggregated;
 mod content;
 mod object_ref;
 
@@ -93,7 +94,11 @@ impl Event {
     /// Reads an event. A record that cannot be read fails alone, later; an event of an unknown shape is an error, so that it is retried
     /// and ends in a dead letter queue, never swallowed.
     pub fn parse(bytes: &[u8]) -> Result<Self, AwsError> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| AwsError::NotJson { detail: error.to_string() })?;
+        Self::from_json(serde_json::from_slice(bytes).map_err(|error| AwsError::NotJson { detail: error.to_string() })?)
+    }
+
+    /// As [`Self::parse`], for an event that is JSON already.
+    pub fn from_json(value: Value) -> Result<Self, AwsError> {
         let Value::Object(mut event) = value else { return Err(AwsError::UnknownEvent { seen: format!("a JSON {}", kind_of(&value)) }) };
         if let Some(front) = http_front(&event) {
             return Ok(Self::of(EventKind::Http(front), Vec::new()));
@@ -194,7 +199,9 @@ fn kinesis(record: &Map<String, Value>, index: usize) -> Result<Item, AwsError> 
     let data = content::text(kinesis, "data").ok_or_else(|| shape("Kinesis", &place("data"), "string"));
     let content = data.and_then(|data| base64(data, &place("data"))).and_then(|data| {
         let metadata = vec![("kinesis_sequence_number", id.to_owned())];
-        content::of_bytes(Payload { source, received, metadata, data })
+        let Some(inner) = aggregated::records(&data) else { return content::of_bytes(Payload { source, received, metadata, data }) };
+        let payload = |data: &[u8]| Payload { source: source.clone(), received, metadata: metadata.clone(), data: data.to_vec() };
+        inner?.into_iter().map(|data| content::of_bytes(payload(data))).collect::<Result<Vec<_>, _>>().map(Content::Several)
     });
     Ok(Item::new(id, content))
 }

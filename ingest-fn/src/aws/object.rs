@@ -124,7 +124,9 @@ impl ObjectDecoder {
         while let Some(batch) = self.next()? {
             batches.push(batch);
         }
-        if let Some(mut reader) = self.reading.take()
+        // Of a damaged object only whole lines are taken.
+        if self.report.damage.is_none()
+            && let Some(mut reader) = self.reading.take()
             && let Some(piece) = reader.splitter.rest()
         {
             self.entry(&mut reader.lines, piece)?;

@@ -14,7 +14,7 @@ const NANOS: i64 = 1_000_000_000;
 
 /// Reads a whole push.
 pub(crate) fn decode(body: &[u8], rows: &mut RowWriter<'_>) -> Result<(), PushError> {
-    let mut request = Reader { bytes: body, base: 0, at: 0 };
+    let mut request = Reader::new(body);
     let mut pairs = Vec::new();
     while let Some((field, wire)) = request.field()? {
         match field {
@@ -109,7 +109,7 @@ fn timestamp(mut fields: Reader<'_>) -> Result<i64, PushError> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wire {
+pub(crate) enum Wire {
     Varint,
     Fixed64,
     Bytes,
@@ -118,16 +118,26 @@ enum Wire {
 
 /// A message that is read field by field. `base` is where its bytes start in the body.
 #[derive(Clone, Copy, Debug)]
-struct Reader<'b> {
+pub(crate) struct Reader<'b> {
     bytes: &'b [u8],
     base: usize,
     at: usize,
 }
 
 impl<'b> Reader<'b> {
+    /// The message `bytes`.
+    pub(crate) fn new(bytes: &'b [u8]) -> Self {
+        Self { bytes, base: 0, at: 0 }
+    }
+
+    /// All of its bytes.
+    pub(crate) fn bytes(&self) -> &'b [u8] {
+        self.bytes
+    }
+
     /// The next field's number and wire type; `None` at the end of the message.
     #[inline]
-    fn field(&mut self) -> Result<Option<(u32, Wire)>, PushError> {
+    pub(crate) fn field(&mut self) -> Result<Option<(u32, Wire)>, PushError> {
         if self.at >= self.bytes.len() {
             return Ok(None);
         }
@@ -147,7 +157,7 @@ impl<'b> Reader<'b> {
 
     /// The bytes of a length-delimited field.
     #[inline]
-    fn message(&mut self, wire: Wire) -> Result<Reader<'b>, PushError> {
+    pub(crate) fn message(&mut self, wire: Wire) -> Result<Reader<'b>, PushError> {
         if wire != Wire::Bytes {
             return Err(self.malformed("wrong wire type, expected a length"));
         }
@@ -164,7 +174,7 @@ impl<'b> Reader<'b> {
         self.varint()
     }
 
-    fn skip(&mut self, wire: Wire) -> Result<(), PushError> {
+    pub(crate) fn skip(&mut self, wire: Wire) -> Result<(), PushError> {
         match wire {
             Wire::Varint => self.varint().map(|_| ()),
             Wire::Fixed64 => self.take(8).map(|_| ()),

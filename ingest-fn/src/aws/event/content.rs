@@ -16,6 +16,8 @@ pub(in crate::aws) enum Content {
     Lines(Payload),
     /// CloudWatch Logs data: JSON, mostly compressed.
     CloudWatch(Payload),
+    /// Records that were packed into one.
+    Several(Vec<Content>),
     /// Objects to read.
     Objects(Vec<ObjectRef>),
     /// Nothing to store, by design: a test event, a deleted object.

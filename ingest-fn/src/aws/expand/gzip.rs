@@ -108,10 +108,11 @@ impl Gzip {
         let mut front = input.pop_front().unwrap_or_default();
         let (read_before, written_before) = (self.inflate.total_in(), self.inflate.total_out());
         let mut buffer = vec![0; most];
-        let status = self.inflate.decompress(&front, &mut buffer, FlushDecompress::None).map_err(|error| format!("gzip: {error}"))?;
+        let status = self.inflate.decompress(&front, &mut buffer, FlushDecompress::None);
         let count = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
         let read = count(self.inflate.total_in(), read_before);
         let written = count(self.inflate.total_out(), written_before);
+        // What was written before an error is good.
         let output = buffer.get(..written).unwrap_or_default();
         self.crc.update(output);
         out.extend_from_slice(output);
@@ -120,7 +121,7 @@ impl Gzip {
         if !used_up {
             input.push_front(front);
         }
-        match status {
+        match status.map_err(|error| format!("gzip: {error}"))? {
             Status::StreamEnd => {
                 self.state = State::Trailer(Vec::with_capacity(TRAILER_BYTES));
                 Ok(true)

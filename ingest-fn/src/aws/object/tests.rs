@@ -104,6 +104,7 @@ fn what_can_be_read_of_a_damaged_object_is_kept() {
     let (batches, report) = read("x.log", &stored[..stored.len() / 2], &[100], 1 << 20);
     let lines: u64 = batches.iter().map(|batch| batch.lines).sum();
     assert!(lines > 1000 && lines < 5000, "{lines}");
+    assert!(show(&batches[0].rows).lines().all(|row| row.contains("\"2025-07-01T10:15:00Z some line\"")), "only whole lines");
     let damage = report.damage.unwrap().to_string();
     assert!(damage.starts_with("s3://b/x.log is damaged after "), "{damage}");
     assert!(damage.ends_with("decompressed bytes: gzip: the stream ends too soon"), "{damage}");
