@@ -96,12 +96,19 @@ pub(super) struct Piece {
     number: u64,
     streams: Vec<LabelSet>,
     by_labels: HashMap<LabelSet, usize>,
-    metadata: Vec<Vec<(&'static str, String)>>,
+    metadata: Vec<Metadata>,
     text: Vec<u8>,
     entries: Vec<Entry>,
     /// By hash of what makes an entry equal to another: how many there are.
     seen: HashMap<u64, u64>,
     items: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Metadata {
+    pairs: Vec<(&'static str, String)>,
+    /// Of the pairs: entries with equal metadata may be equal.
+    hash: u64,
 }
 
 #[derive(Debug)]
@@ -155,7 +162,9 @@ impl Piece {
     }
 
     pub(super) fn add_metadata(&mut self, pairs: Vec<(&'static str, String)>) -> MetadataId {
-        self.metadata.push(pairs);
+        let mut hasher = DefaultHasher::new();
+        pairs.hash(&mut hasher);
+        self.metadata.push(Metadata { pairs, hash: hasher.finish() });
         MetadataId(self.metadata.len() - 1)
     }
 
@@ -179,7 +188,7 @@ impl Piece {
                 let start = self.text.len();
                 self.text.extend_from_slice(line.as_bytes());
                 let mut hasher = DefaultHasher::new();
-                (scope, stream.0, timestamp, line, self.metadata.get(metadata.0)).hash(&mut hasher);
+                (scope, stream.0, timestamp, line, self.metadata.get(metadata.0).map(|metadata| metadata.hash)).hash(&mut hasher);
                 let count = self.seen.entry(hasher.finish()).or_insert(0);
                 let duplicate = *count;
                 *count += 1;
@@ -221,7 +230,7 @@ impl Piece {
                 if entry.duplicate > 0 {
                     duplicate.push_str(&entry.duplicate.to_string());
                 }
-                let own = self.metadata.get(entry.metadata).map(Vec::as_slice).unwrap_or_default();
+                let own = self.metadata.get(entry.metadata).map(|metadata| metadata.pairs.as_slice()).unwrap_or_default();
                 let own = own.iter().map(|(name, value)| (*name, value.as_str()));
                 let added = [(PIECE, if self.number > 0 { piece.as_str() } else { "" }), (DUPLICATE, duplicate.as_str())];
                 let pairs = own.chain(added).filter(|(_, value)| !value.is_empty());

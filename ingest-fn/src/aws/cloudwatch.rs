@@ -12,14 +12,18 @@ use super::error::{AwsError, quoted};
 use super::expand::GZIP_MAGIC;
 use super::source::{LogType, Source};
 use crate::decode::inflate::{Encoding, decompress};
+use crate::error::PushError;
 
-/// `data` without its compression, which may not come to more than `limit` bytes.
-pub(super) fn expanded<'d>(data: &'d [u8], limit: usize) -> Result<Cow<'d, [u8]>, AwsError> {
+/// `data` without its compression, which may not come to more than `room` bytes, what is left of `limit`.
+pub(super) fn expanded<'d>(data: &'d [u8], room: usize, limit: usize) -> Result<Cow<'d, [u8]>, AwsError> {
     if !data.starts_with(&GZIP_MAGIC) {
         return Ok(Cow::Borrowed(data));
     }
-    let failed = |error: crate::error::PushError| AwsError::Compressed { place: "compressed record".to_owned(), detail: error.to_string() };
-    decompress(Encoding::Gzip, data, limit).map(Cow::Owned).map_err(failed)
+    let failed = |error: PushError| match error {
+        PushError::TooLarge { .. } => AwsError::TooLarge { limit },
+        error => AwsError::Compressed { place: "compressed record".to_owned(), detail: error.to_string() },
+    };
+    decompress(Encoding::Gzip, data, room).map(Cow::Owned).map_err(failed)
 }
 
 /// One entry.

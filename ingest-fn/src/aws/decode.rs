@@ -27,7 +27,8 @@ pub struct Inline {
 impl Event {
     /// Decodes all lines that the event carries; the objects that it names are left to the caller. In an ordered source nothing behind the
     /// first failed item is decoded, since it will be delivered again. `now` is used by the age limits, and as the time of lines
-    /// of a record that neither has times nor says when it was sent. CPU only; memory is bounded by the decompression limit per record.
+    /// of a record that neither has times nor says when it was sent. CPU only. Memory is bounded: an item fails if it and
+    /// those before decompress to more than `max_decompressed_bytes`, and is delivered again in smaller company.
     pub fn decode(&self, settings: &Settings, now: Timestamp) -> Inline {
         let mut writer = InlineWriter::new(settings, now);
         for (index, item) in self.items.iter().enumerate() {
@@ -55,6 +56,8 @@ pub(super) struct InlineWriter<'s> {
     batches: Vec<Batch>,
     failures: Vec<(usize, AwsError)>,
     report: Report,
+    /// Bytes of all records so far: what is in memory as batches.
+    taken: usize,
 }
 
 /// Where the lines of a record go.
@@ -67,7 +70,7 @@ struct Target {
 
 impl<'s> InlineWriter<'s> {
     pub(super) fn new(settings: &'s Settings, now: Timestamp) -> Self {
-        Self { settings, now, pieces: Vec::new(), batches: Vec::new(), failures: Vec::new(), report: Report::default() }
+        Self { settings, now, pieces: Vec::new(), batches: Vec::new(), failures: Vec::new(), report: Report::default(), taken: 0 }
     }
 
     /// Adds item `index`. On an error none of its lines is in a batch, unless it is several records.
@@ -81,7 +84,8 @@ impl<'s> InlineWriter<'s> {
             }
             Content::Lines(payload) => self.lines(index, payload, &payload.data),
             Content::CloudWatch(payload) => {
-                let json = cloudwatch::expanded(&payload.data, self.settings.limits.max_decompressed_bytes)?;
+                let limit = self.settings.limits.max_decompressed_bytes;
+                let json = cloudwatch::expanded(&payload.data, limit.saturating_sub(self.taken), limit)?;
                 // Anybody can put compressed lines into a stream; CloudWatch Logs itself sends nothing else.
                 if payload.source.log_type == LogType::CloudWatch || cloudwatch::is_message(&json) {
                     self.cloudwatch(index, payload, &json)
@@ -114,7 +118,7 @@ impl<'s> InlineWriter<'s> {
         let route = self.settings.route(&source);
         // The same message comes by several ways and in other company: it is counted by itself.
         let Some(target) = self.target(index, index + 1, &source, &route, Vec::new())? else { return Ok(()) };
-        self.report.decoded_bytes += length(json);
+        self.count(json);
         for event in &events {
             self.add(&target, event.nanos(), event.line());
         }
@@ -127,7 +131,7 @@ impl<'s> InlineWriter<'s> {
         source.region = source.region.or_else(|| self.settings.region.clone());
         let route = self.settings.route(&source);
         let Some(target) = self.target(index, 0, &source, &route, payload.metadata.clone())? else { return Ok(()) };
-        self.report.decoded_bytes += length(data);
+        self.count(data);
         let text = String::from_utf8_lossy(data);
         self.report.repaired += u64::from(matches!(text, Cow::Owned(_)));
         let received = payload.received.unwrap_or(self.now.as_nanos());
@@ -147,6 +151,11 @@ impl<'s> InlineWriter<'s> {
         }
         self.close_if_large(target.piece);
         Ok(())
+    }
+
+    fn count(&mut self, data: &[u8]) {
+        self.taken = self.taken.saturating_add(data.len());
+        self.report.decoded_bytes += u64::try_from(data.len()).unwrap_or(u64::MAX);
     }
 
     fn add(&mut self, target: &Target, nanos: i64, line: &str) {
@@ -226,6 +235,5 @@ impl Report {
     }
 }
 
-fn length(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
-}
+#[cfg(test)]
+mod tests;

@@ -48,6 +48,12 @@ pub enum AwsError {
         /// What the decoder says.
         detail: String,
     },
+    /// More lines than may be in memory at once.
+    #[error("the records so far and this one come to more than {limit} bytes (max_decompressed_bytes); let the source send smaller batches")]
+    TooLarge {
+        /// The limit on all records of an event or request.
+        limit: usize,
+    },
     /// CloudWatch Logs data that is not what CloudWatch Logs sends.
     #[error("CloudWatch Logs data: {detail}")]
     CloudWatch {

@@ -170,9 +170,9 @@ impl ObjectDecoder {
         }
         let start = self.decoded.get(..SNIFFED_BYTES).unwrap_or(&self.decoded);
         let shape = match split::shape_of(start) {
-            Shape::Parquet => {
+            Shape::Foreign(format) => {
                 let (bucket, key) = (self.source.bucket.clone().unwrap_or_default(), self.source.key.clone().unwrap_or_default());
-                return Err(AwsError::Format { bucket, key, format: "Parquet" });
+                return Err(AwsError::Format { bucket, key, format });
             }
             Shape::List if matches!(self.format, Format::Auto | Format::Records) => Shape::List,
             Shape::List | Shape::Lines => Shape::Lines,

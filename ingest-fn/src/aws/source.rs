@@ -133,7 +133,7 @@ pub enum LabelNames {
     /// `log_type`, `account_id`, `region`, `log_group`, `lb`, ...
     #[default]
     Tarn,
-    /// Those of lambda-promtail: `__aws_log_type`, `__aws_cloudwatch_log_group`, `__aws_s3_lb`, ...
+    /// Those of lambda-promtail: `__aws_log_type`, `__aws_cloudwatch_log_group`, `__aws_s3_lb`, ...; and `service_name`, which Tarn sorts by.
     LambdaPromtail,
 }
 
@@ -222,6 +222,7 @@ impl Source {
             set(format!("__aws_{kind}"), self.resource.as_ref().map(|(_, value)| value));
             set(format!("__aws_{kind}_owner"), self.account_id.as_ref());
         }
+        set("service_name".to_owned(), Some(&self.service().1));
         for (name, value) in &self.extra {
             set(name.clone(), Some(value));
         }

@@ -4,7 +4,15 @@
 
 /// Enough to see what a file is.
 pub(super) const SNIFFED_BYTES: usize = 512;
-const PARQUET_MAGIC: &[u8] = b"PAR1";
+/// How files begin that hold no text. Others are known by a zero byte, which text has none of.
+const FOREIGN: [(&[u8], &str); 6] = [
+    (b"PAR1", "Parquet"),
+    (b"Obj\x01", "Avro"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"BZh91AY&SY", "compressed with bzip2"),
+    (b"\xfd7zXZ\0", "compressed with xz"),
+    (b"\x04\x22\x4d\x18", "compressed with LZ4"),
+];
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The length of the byte order mark that `start` begins with: some Windows programs write one.
@@ -19,14 +27,17 @@ pub(super) enum Shape {
     Lines,
     /// `{"Records":[...]}`, or a list of JSON objects.
     List,
-    /// Parquet.
-    Parquet,
+    /// Something without lines, as a text says it.
+    Foreign(&'static str),
 }
 
 /// The shape of a file that begins with `start`: the first [`SNIFFED_BYTES`], or all of it.
 pub(super) fn shape_of(start: &[u8]) -> Shape {
-    if start.starts_with(PARQUET_MAGIC) {
-        return Shape::Parquet;
+    if let Some((_, format)) = FOREIGN.iter().find(|(magic, _)| start.starts_with(magic)) {
+        return Shape::Foreign(format);
+    }
+    if start.contains(&0) {
+        return Shape::Foreign("not text");
     }
     let mut rest = start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(start).trim_ascii_start();
     let mut take = |token: &[u8]| match rest.strip_prefix(token) {
@@ -61,7 +72,7 @@ impl Splitter {
         let carry = Carry { bytes: Vec::new(), length: 0, max_bytes, complete: false, last: 0 };
         match shape {
             Shape::List => Self::List(List { carry, place: Place::Before, in_object: false, depth: 0, string: false, escaped: false }),
-            Shape::Lines | Shape::Parquet => Self::Lines(carry),
+            Shape::Lines | Shape::Foreign(_) => Self::Lines(carry),
         }
     }
 
@@ -270,7 +281,9 @@ mod tests {
             ("{\"a\":1}\n", Shape::Lines),
             ("[2025-07-01 10:15:00,123] INFO x", Shape::Lines),
             ("[1,2]", Shape::Lines),
-            ("PAR1", Shape::Parquet),
+            ("PAR1", Shape::Foreign("Parquet")),
+            ("BZh91AY&SY", Shape::Foreign("compressed with bzip2")),
+            ("a\0b", Shape::Foreign("not text")),
             ("", Shape::Lines),
         ] {
             assert_eq!(shape_of(start.as_bytes()), shape, "{start}");

@@ -74,13 +74,13 @@ fn the_names_of_lambda_promtail() {
     let rules = "label_names = \"lambda-promtail\"";
     assert_eq!(
         labels(rules, &log_group("/aws/lambda/x")),
-        "fake auto None __aws_cloudwatch_log_group=/aws/lambda/x __aws_cloudwatch_owner=123456789012 __aws_log_type=cloudwatch"
+        "fake auto None __aws_cloudwatch_log_group=/aws/lambda/x __aws_cloudwatch_owner=123456789012 __aws_log_type=cloudwatch service_name=x"
     );
     let key =
         "AWSLogs/123456789012/elasticloadbalancing/us-east-2/2022/05/01/123456789012_elasticloadbalancing_us-east-2_app.my-lb.1234_20220215T2340Z_1_x.log.gz";
     assert_eq!(
         labels(rules, &source::of_key("b", key).unwrap()),
-        "fake load_balancer None __aws_log_type=s3_lb __aws_s3_lb=my-lb __aws_s3_lb_owner=123456789012"
+        "fake load_balancer None __aws_log_type=s3_lb __aws_s3_lb=my-lb __aws_s3_lb_owner=123456789012 service_name=my-lb"
     );
 }
 
