@@ -8,6 +8,8 @@ use super::time;
 
 /// The fields of a flow log without a header line: version 2, the default.
 const VPC_FLOW_FIELDS: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status";
+/// More than every field that there is; a longer header is no help to anybody.
+const MAX_FIELDS_BYTES: usize = 4096;
 /// A load balancer's line has its time in one of its first fields: which one depends on the balancer and the log.
 const LOAD_BALANCER_TIME_FIELDS: usize = 3;
 /// In the common log format the time is the fourth field; names with spaces move it.
@@ -137,7 +139,8 @@ impl LineReader {
         let own = match self.format {
             Format::VpcFlow if first && is_vpc_header(line) => {
                 self.columns = vpc_columns(line);
-                self.fields = (line.trim() != VPC_FLOW_FIELDS).then(|| line.trim().to_owned());
+                let fields = line.trim();
+                self.fields = (fields != VPC_FLOW_FIELDS && fields.len() <= MAX_FIELDS_BYTES).then(|| fields.to_owned());
                 return Reading::Header;
             }
             Format::CloudFront if line.starts_with('#') => {
