@@ -115,6 +115,10 @@ impl<'s> InlineWriter<'s> {
             return Ok(());
         };
         source.extra.clone_from(&payload.source.extra);
+        if source.log_group.is_some() && source.log_group == self.settings.own_log_group {
+            self.report.ignored += 1;
+            return Ok(());
+        }
         let route = self.settings.route(&source);
         // The same message comes by several ways and in other company: it is counted by itself.
         let Some(target) = self.target(index, index + 1, &source, &route, Vec::new())? else { return Ok(()) };

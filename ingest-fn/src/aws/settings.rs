@@ -21,6 +21,8 @@ pub struct Settings {
     pub limits: IngestLimits,
     /// The store of this lake, if it is in S3: its objects are not log files.
     pub lake: Option<Lake>,
+    /// The function's own log group (`AWS_LAMBDA_LOG_GROUP_NAME`): a subscription of it is left out, since every line would make another.
+    pub own_log_group: Option<String>,
     /// A batch is closed once its lines have this many bytes. Part of the identity of rows: objects that are read again after
     /// a change may be stored twice.
     pub piece_bytes: usize,
@@ -85,7 +87,7 @@ pub(super) struct Route {
 impl Settings {
     /// Settings without rules for `tenant`.
     pub fn new(tenant: TenantId, limits: IngestLimits) -> Self {
-        Self { tenant, region: None, rules: Rules::default(), limits, lake: None, piece_bytes: super::PIECE_BYTES }
+        Self { tenant, region: None, rules: Rules::default(), limits, lake: None, own_log_group: None, piece_bytes: super::PIECE_BYTES }
     }
 
     /// Whether `object` is to be read, and as what.

@@ -90,6 +90,17 @@ fn tenants_get_batches_of_their_own_and_rules_leave_out() {
 }
 
 #[test]
+fn the_functions_own_log_is_left_out() {
+    let mut settings = settings(IngestLimits::default());
+    let event = kinesis(vec![record(1, message("m").as_bytes())]);
+    settings.own_log_group = Some("other".to_owned());
+    assert_eq!(rows(&event.decode(&settings, NOW)).len(), 2);
+    settings.own_log_group = Some("g".to_owned());
+    let inline = event.decode(&settings, NOW);
+    assert_eq!((inline.batches.len(), inline.failures.len(), inline.report.ignored), (0, 0, 1));
+}
+
+#[test]
 fn large_events_are_cut() {
     let mut settings = settings(IngestLimits::default());
     settings.piece_bytes = 1000;

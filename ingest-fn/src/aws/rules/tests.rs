@@ -138,6 +138,12 @@ fn the_documented_rules_do_what_is_written_beside_them() {
         labels(example, &log_group("/aws/lambda/shop-cart")),
         "shop auto None env=prod log_group=/aws/lambda/shop-cart log_type=cloudwatch service=lambda service_name=shop-cart"
     );
+    let mut stream = log_group("/aws/lambda/x");
+    stream.log_stream = Some("2025/07/01/[$LATEST]abc".to_owned());
+    assert_eq!(
+        labels(page.split("```toml\n").nth(2).unwrap().split("```").next().unwrap(), &stream),
+        "fake auto None __aws_cloudwatch_log_group=/aws/lambda/x __aws_cloudwatch_log_stream=2025/07/01/[$LATEST]abc __aws_log_type=cloudwatch __extra_env=prod service_name=x"
+    );
     let backup = source::of_key("app-logs", "backup/x.log").unwrap();
     assert!(labels(example, &backup).contains("Some(\"rule 1 \\\"no backups\\\"\")"));
 }
