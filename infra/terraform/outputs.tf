@@ -8,6 +8,17 @@ output "query_url" {
   value       = aws_lambda_function_url.function["query"].function_url
 }
 
+output "api_url" {
+  description = "One address for agents and Grafana, with the key in x-api-key; null without one."
+  value       = one([for stage in aws_api_gateway_stage.api : stage.invoke_url])
+}
+
+output "api_key" {
+  description = "The key for api_url; null without one."
+  value       = one([for key in aws_api_gateway_api_key.api : key.value])
+  sensitive   = true
+}
+
 output "bucket" {
   description = "Where everything is."
   value       = local.bucket

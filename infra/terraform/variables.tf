@@ -61,6 +61,12 @@ variable "url_auth_type" {
   }
 }
 
+variable "api_key" {
+  description = "Whether to put an API Gateway before both functions, one address that wants a key in the header x-api-key. It costs 3.50 USD per million requests."
+  type        = bool
+  default     = false
+}
+
 variable "auth_enabled" {
   description = "Whether a request must name its tenant in X-Scope-OrgID; otherwise one without belongs to the tenant fake."
   type        = bool

@@ -137,7 +137,9 @@ with open(os.environ["FAKE_LOG"], "a") as log:
 query = sys.argv[sys.argv.index("--query") + 1] if "--query" in sys.argv else ""
 known = {"LogBucketExists": "true", "LogBucket": "alb", "LogBucketVia": "queue", "UrlAuthType": "NONE", "EventsArn": "arn:aws:sqs:eu-central-1:1:tarn-events",
          "IngestUrl": "https://i.example/", "QueryUrl": "https://q.example/", "Store": "s3://lake/tarn", "Bucket": "lake"}
-if words == ["cloudformation", "describe-stacks"]:
+if words == ["cloudformation", "describe-stacks"] and "gone" in sys.argv:
+    sys.exit("An error occurred (ValidationError): Stack with id gone does not exist")
+elif words == ["cloudformation", "describe-stacks"]:
     print(next((v for k, v in known.items() if "'%s'" % k in query), "None"))
 elif words == ["sts", "get-caller-identity"]:
     print("111122223333")
@@ -177,6 +179,12 @@ def sam_deploy(_):
                   "QueueConfigurations": [{"Id": "tarn-tarn", "QueueArn": "arn:aws:sqs:eu-central-1:1:tarn-events", "Events": ["s3:ObjectCreated:*"]}]}
         if json.loads(put[put.index("--notification-configuration") + 1]) != wanted:
             problems.append("notifications: %s" % put)
+        status, text = output([*deploy, "--remove"], env=environment)
+        if status != 0 or "still in s3://lake;" not in text:
+            problems.append("after removing: " + text)
+        status, text = output([*deploy, "--remove", "--stack", "gone"], env=environment)
+        if status == 0 or "there is no stack 'gone'" not in text:
+            problems.append("removing what is not there: " + text)
         status, text = output([*deploy, "--stak", "x"], env=environment)
         if status == 0 or "unknown argument '--stak'" not in text:
             problems.append("an unknown option: " + text)
@@ -270,6 +278,69 @@ def terraform_variables(_):
     return problems
 
 
+# What the module must refuse, and what the message must name.
+REFUSED = [
+    ({"retention": "a month"}, "retention is 0 or a duration"),
+    ({"name": "1tarn"}, "name is a letter"),
+    ({"store_prefix": "/logs/"}, "store_prefix is a folder"),
+    ({"url_auth_type": "none"}, "url_auth_type is AWS_IAM or NONE"),
+    ({"query": {"response": "streaming"}}, "query.response is buffered or stream"),
+    ({"query": {"cache_bytes": 1073741824}}, "query.cache_bytes must fit into /tmp"),
+    ({"compactor": {"schedule": "every minute"}}, "compactor.schedule is rate(...) or cron(...)"),
+    ({"log_buckets": {"alb": "sns"}}, "log_buckets is a map of bucket names to queue or direct"),
+    ({"environment": {"AWS_REGION": "x"}}, "settings in environment have names that begin with TARN_"),
+]
+
+
+def evaluate(folder, values):
+    """(status, output) of Terraform evaluating the module's variables, locals and the policies of its roles; resources, which need the provider, are cut out."""
+    text = "".join(p.read_text() for p in MODULE.glob("*.tf"))
+    policy = re.search(r"^  policy = (jsonencode\(\{\n    Version = \"2012-10-17\"\n    Statement = concat\(.*?^  \}\))$", text, re.M | re.S).group(1)
+    text = re.sub(r"^(resource|data|terraform|output) (?:[^\n]*\{\}|.*?^\})\n", "", text, flags=re.M | re.S)
+    text += 'output "seen" {\n  value = nonsensitive(jsonencode({\n    roles = { for role in keys(local.functions) : role => jsondecode(%s) }\n' % policy.replace("each.key", "role")
+    text += "    functions = local.functions, paths = local.api_paths, alarms = local.of_functions, queues = local.of_queues, store = local.common.TARN_STORE\n  }))\n}\n"
+    text = re.sub(r"\b(data\.)?aws_\w+\.\w+(\[[^\]]*\])?\.\w+", '"stub"', text)
+    (folder / "main.tf").write_text(text)
+    (folder / "values.auto.tfvars.json").write_text(json.dumps({"zips": ".", **values}))
+    (folder / "terraform.tfstate").unlink(missing_ok=True)
+    return output(["terraform", "apply", "-auto-approve", "-no-color", "-input=false"], cwd=folder)
+
+
+def terraform_evaluates(_):
+    if not shutil.which("terraform"):
+        return SKIPPED
+    problems = []
+    everything = {k: v for k, v in hcl2_values(MODULE / "examples/everything/main.tf").items() if k not in ("source", "zips")}
+    with tempfile.TemporaryDirectory(prefix="tarn-infra-") as folder:
+        folder = pathlib.Path(folder)
+        for values in ({}, everything, {"firehose_access_key": "k", "api_key": True, "existing_bucket": "mine", "kms_key_arn": "arn:aws:kms:x"}):
+            status, text = evaluate(folder, values)
+            if status != 0:
+                problems.append("%s: %s" % (values, text))
+                continue
+            seen = json.loads(json.loads((folder / "terraform.tfstate").read_text())["outputs"]["seen"]["value"])
+            actions = {role: {a for s in policy["Statement"] for a in (s["Action"] if isinstance(s["Action"], list) else [s["Action"]])} for role, policy in seen["roles"].items()}
+            if "s3:PutObject" not in actions["ingest"] or "s3:DeleteObject" in actions["ingest"] | actions["query"] or "s3:DeleteObject" not in actions["compactor"]:
+                problems.append("%s: roles may do %s" % (values, actions))
+            if (values == everything) != ("kinesis:GetRecords" in actions["ingest"]) or ("kms_key_arn" in values) != ("kms:Decrypt" in actions["query"]):
+                problems.append("%s: roles may do %s" % (values, actions))
+            if ("/aws/firehose" in seen["paths"]) != ("firehose_access_key" in values):
+                problems.append("%s: paths are %s" % (values, sorted(seen["paths"])))
+        for values, named in REFUSED:
+            status, text = evaluate(folder, values)
+            if status == 0 or named not in " ".join(text.replace("│", " ").split()):
+                problems.append("%s must be refused with '%s', not: %s" % (values, named, text))
+    return problems
+
+
+def hcl2_values(path):
+    """The arguments of the first module of a file, as JSON values."""
+    [entry] = hcl2.loads(path.read_text())["module"]
+    [body] = entry.values()
+    clean = lambda v: {k.strip('"'): clean(x) for k, x in v.items()} if isinstance(v, dict) else [clean(x) for x in v] if isinstance(v, list) else v.strip('"') if isinstance(v, str) else v
+    return {k: clean(v) for k, v in body.items() if k not in META}
+
+
 def terraform_same(_):
     """Both ways to deploy ask for the same permissions and set the same settings."""
     sam, module = TEMPLATE.read_text(), "".join(p.read_text() for p in MODULE.glob("*.tf"))
@@ -292,5 +363,6 @@ CHECKS = [
     ("terraform: fmt", terraform_format),
     ("terraform: arguments", terraform_arguments),
     ("terraform: variables", terraform_variables),
+    ("terraform: evaluates", terraform_evaluates),
     ("terraform: same as SAM", terraform_same),
 ]

@@ -9,6 +9,7 @@ module "tarn" {
   tenant        = "prod-aws"
   tenant_prefix = "prod"
   auth_enabled  = true
+  api_key       = true
 
   ingest    = { memory = 1769, concurrency = 50 }
   query     = { memory = 10240, timeout = 300, tmp = 4096, cache_bytes = 4000000000, response = "stream" }
