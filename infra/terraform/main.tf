@@ -30,7 +30,7 @@ locals {
       environment = merge(
         { TARN_LAMBDA_TENANT = var.tenant },
         var.rules_object == null ? {} : { TARN_LAMBDA_RULES = "s3://${var.rules_object}" },
-        local.has_firehose_key ? { TARN_LAMBDA_FIREHOSE_KEY = var.firehose_access_key } : {},
+        local.has_firehose_key ? { TARN_FIREHOSE_ACCESS_KEY = var.firehose_access_key } : {},
       )
     }
     query = {
