@@ -45,6 +45,8 @@ def docker_context(_):
     text = DOCKERFILE.read_text()
     if "FROM rust:%s-" % version not in text or "RUSTUP_TOOLCHAIN=%s\n" % version not in text:
         problems.append("the Dockerfile does not build with Rust %s" % version)
+    if re.search(r"^ENV .*TARN_LISTEN", text, re.M) or not re.search(r"^ENV PORT=3100\b", text, re.M):
+        problems.append("the image does not listen where Knative says in PORT, or nowhere else")
     if not re.search(r"^USER 65532:65532$", text, re.M):
         problems.append("the image runs as root")
     return problems
