@@ -23,7 +23,7 @@ use crate::settings::{PlanSettings, TenantSettings};
 /// Chunks that are opened at the same time.
 const OPENS_IN_FLIGHT: usize = 16;
 /// Bytes of small objects and footers that a job keeps: at most what its inputs may take.
-const CACHE_BYTES: usize = 48 << 20;
+const CACHE_BYTES: usize = 24 << 20;
 /// Bytes of label manifests that a day manifest carries, at most; beyond it those of the last chunks are read from their footers.
 const MAX_INLINE_BYTES: usize = 4 << 20;
 
