@@ -84,7 +84,11 @@ struct Call<'a> {
 impl Api {
     /// An API that reads `client`, keeps up to `cache_bytes` of opened chunks, and refuses what `limits` does not allow.
     pub fn new(client: ObjectClient, env: Env, limits: QueryLimits, cache_bytes: usize) -> Self {
-        let cache = ChunkCache::new(cache_bytes);
+        Self::with_cache(client, env, limits, ChunkCache::new(cache_bytes))
+    }
+
+    /// As [`Self::new`], with a cache of the caller's making.
+    pub fn with_cache(client: ObjectClient, env: Env, limits: QueryLimits, cache: ChunkCache) -> Self {
         let engine = Engine::new(client.clone(), env.clone(), limits.clone(), cache.clone());
         Self { shared: Arc::new(Shared { client, env, limits, cache, engine }) }
     }

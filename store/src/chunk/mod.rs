@@ -4,13 +4,14 @@
 //!
 //! In reading order: rows are put in canonical `order`, `hash`ed, `write`n page by page (`group` encodes them), `build`t into a named object and
 //! `commit`ted with one PUT. A [`ChunkWriter`] writes level-1 chunks out of rows that are in order already. A reader opens the `footer` (through the
-//! `cache`; `thrift` guards it), `fetch`es the pages it needs and `decode`s them into [`ChunkRows`].
+//! `cache`, behind which a function has a `disk`; `thrift` guards it), `fetch`es the pages it needs and `decode`s them into [`ChunkRows`].
 
 mod build;
 mod cache;
 mod chunk_writer;
 mod commit;
 mod decode;
+mod disk;
 mod encoding;
 mod fetch;
 mod thrift;
@@ -19,6 +20,7 @@ mod group;
 mod hash;
 mod label_pages;
 mod layout;
+mod lru;
 mod metadata;
 mod order;
 mod pages;
@@ -31,6 +33,7 @@ pub use build::{BuiltChunk, build};
 pub use cache::ChunkCache;
 pub use chunk_writer::{ChunkWriter, MergeOptions, WrittenChunk};
 pub use commit::{CommitOutcome, commit};
+pub use disk::DiskCache;
 pub use fetch::ReadAhead;
 pub use footer::{ChunkFooter, parse_footer};
 pub use hash::push_hash;

@@ -11,6 +11,7 @@ use schema::{ChunkManifest, ChunkRef};
 
 use super::cache::{ChunkCache, Opened};
 use super::decode::WindowDecoder;
+use super::disk::Tail;
 use super::fetch::{Fetch, FileParts, ReadAhead, Window, coalesce, plan, window_spans};
 use super::footer::{ChunkFooter, FooterError, parse_tail};
 use super::layout::Leaf;
@@ -41,7 +42,7 @@ impl ChunkReader {
         let name: Arc<str> = chunk.name.to_string().into();
         let footer = cache
             .footer(&name, || async {
-                let opened = fetch_footer(client, &name, chunk).await?;
+                let opened = open_footer(client, &name, chunk, cache).await?;
                 match opened.footer.disagreement(chunk) {
                     Some(what) => Err(StoreError::corrupt(&*name, what)),
                     None => Ok(opened),
@@ -155,26 +156,41 @@ fn wanted_leaves(columns: ChunkColumns) -> Vec<Leaf> {
     Leaf::ALL.into_iter().filter(wanted).collect()
 }
 
-async fn fetch_footer(client: &ObjectClient, name: &str, chunk: &ChunkRef) -> Result<Opened, StoreError> {
-    let damaged = |error: FooterError| StoreError::corrupt_by(name, "its footer cannot be read", error);
-    if chunk.size <= SMALL_OBJECT_BYTES {
-        let body = client.get(name).await?;
-        let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
-        let footer = parse_tail(&body, length).map_err(damaged)?;
-        return Ok(Opened { footer, body: Some(body) });
+/// From the disk if the cache has one and the end is there; else with requests.
+async fn open_footer(client: &ObjectClient, name: &str, chunk: &ChunkRef, cache: &ChunkCache) -> Result<Opened, StoreError> {
+    let Some(disk) = cache.disk() else { return Ok(fetch_footer(client, name, chunk).await?.0) };
+    if let Some(tail) = disk.get(name, chunk.size).await
+        && let Ok(footer) = parse_tail(&tail.bytes, tail.object_size)
+        && footer.disagreement(chunk).is_none()
+    {
+        return Ok(Opened { footer, body: is_small(chunk).then_some(tail.bytes) });
     }
-    let (tail, file_size) = client.get_suffix(name, chunk.footer.unwrap_or(TAIL_BYTES)).await?;
-    match parse_tail(&tail, file_size) {
-        Ok(footer) => Ok(Opened { footer, body: None }),
-        Err(FooterError::NeedMore { mut needed }) => loop {
-            // The footer first says where it begins, and only the footer says where the offset index begins: at most two rounds.
-            let (tail, file_size) = client.get_suffix(name, needed).await?;
-            match parse_tail(&tail, file_size) {
-                Ok(footer) => return Ok(Opened { footer, body: None }),
-                Err(FooterError::NeedMore { needed: more }) if more > needed => needed = more,
-                Err(error) => return Err(damaged(error)),
-            }
-        },
-        Err(error) => Err(damaged(error)),
+    let (opened, tail) = fetch_footer(client, name, chunk).await?;
+    disk.put(name, chunk.size, tail).await;
+    Ok(opened)
+}
+
+fn is_small(chunk: &ChunkRef) -> bool {
+    chunk.size <= SMALL_OBJECT_BYTES
+}
+
+/// The footer and the bytes that it was read from.
+async fn fetch_footer(client: &ObjectClient, name: &str, chunk: &ChunkRef) -> Result<(Opened, Tail), StoreError> {
+    let damaged = |error: FooterError| StoreError::corrupt_by(name, "its footer cannot be read", error);
+    if is_small(chunk) {
+        let body = client.get(name).await?;
+        let object_size = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        let footer = parse_tail(&body, object_size).map_err(damaged)?;
+        return Ok((Opened { footer, body: Some(body.clone()) }, Tail { bytes: body, object_size }));
+    }
+    let mut wanted = chunk.footer.unwrap_or(TAIL_BYTES);
+    loop {
+        // The footer first says where it begins, and only the footer says where the offset index begins: at most two more rounds.
+        let (bytes, object_size) = client.get_suffix(name, wanted).await?;
+        match parse_tail(&bytes, object_size) {
+            Ok(footer) => return Ok((Opened { footer, body: None }, Tail { bytes, object_size })),
+            Err(FooterError::NeedMore { needed }) if needed > wanted => wanted = needed,
+            Err(error) => return Err(damaged(error)),
+        }
     }
 }

@@ -10,7 +10,7 @@ use schema::RowBatch;
 use super::model::{Entry, all_rows, batch, entry};
 use super::{memory, tenant};
 use crate::chunk::read::{SMALL_OBJECT_BYTES, TAIL_BYTES};
-use crate::chunk::{BuiltChunk, ChunkCache, ChunkColumns, ChunkReader, CommitOutcome, build, commit};
+use crate::chunk::{BuiltChunk, ChunkCache, ChunkColumns, ChunkReader, CommitOutcome, DiskCache, build, commit};
 use crate::error::{ErrorKind, StoreError};
 use crate::object::{ObjectClient, Op, RequestStats};
 use crate::testing::{Fault, FaultyStore};
@@ -191,4 +191,24 @@ async fn a_bad_selection_is_an_error() {
 
 fn one(range: Range<u64>) -> Vec<Range<u64>> {
     std::iter::once(range).collect()
+}
+
+#[tokio::test]
+async fn what_is_on_disk_is_opened_without_a_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let (client, stats) = counted(&memory());
+    for chunk in [small(), build(&tenant(), &[incompressible(2)]).unwrap()] {
+        commit(&client, &chunk).await.unwrap();
+        let opened = || async {
+            // Nothing in memory is left of an earlier process.
+            let cache = ChunkCache::new(8 << 20).with_disk(DiskCache::open(folder.path(), "memory:", 64 << 20).unwrap());
+            let before = stats.snapshot().total();
+            let reader = open(&client, &chunk, &cache).await.unwrap();
+            (reader.manifest().clone(), stats.snapshot().total() - before, cache.body(&chunk.key.to_string()).is_some())
+        };
+        let (manifest, requests, body) = opened().await;
+        assert!(requests >= 1);
+        assert_eq!(opened().await, (manifest, 0, body));
+        assert_eq!(body, size(&chunk) <= SMALL_OBJECT_BYTES);
+    }
 }
