@@ -5,6 +5,7 @@ pub mod day;
 pub mod deletes;
 pub mod env;
 pub mod error;
+pub mod foreign;
 pub mod object;
 pub mod snapshot;
 pub mod tenants;
@@ -12,4 +13,5 @@ pub mod testing;
 
 pub use env::Env;
 pub use error::{ErrorKind, StoreError};
+pub use foreign::{ForeignBuckets, ForeignObject};
 pub use object::{CreateOutcome, ObjectClient, ObjectInfo, PutOutcome, RequestStats, SwapOutcome, Version};

@@ -22,6 +22,7 @@ pub use stats::{Op, OpResult, RequestCounts, RequestStats};
 
 pub(crate) use backend::{Backend, Condition, Failure, FolderPage, Page, Part, Read};
 pub(crate) use retry::RetryPolicy;
+pub(crate) use s3::ForeignReader;
 
 /// Identifies one content of one key, as the store names it (S3: the ETag). Compare for equality only; meaningless for another key or store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

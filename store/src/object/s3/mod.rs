@@ -2,6 +2,7 @@
 //! Owns: the settings of object_store's S3 client.
 //! Must not know: retries; the client above makes and counts every attempt itself.
 
+mod foreign;
 mod requests;
 
 use std::collections::HashMap;
@@ -17,6 +18,8 @@ use object_store::{BackoffConfig, RetryConfig};
 
 use super::backend::{Backend, Condition, Failure, FolderPage, KEYS_PER_LIST, Page, Part, Read};
 use super::{ObjectInfo, Version};
+
+pub(crate) use foreign::ForeignReader;
 
 const CONNECT_TIMEOUT: &str = "5 seconds";
 const REQUEST_TIMEOUT: &str = "30 seconds";
