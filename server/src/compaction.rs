@@ -11,41 +11,68 @@ use schema::{LabelSet, TenantId, Timestamp};
 use store::chunk::MetadataSet;
 use store::{Env, ObjectClient, tenants};
 
-use crate::config::CompactorConfig;
+use crate::config::{CompactorConfig, Config};
+use crate::error::TarnError;
+use crate::roles;
 
 /// The longest that one tenant keeps the others waiting: no job begins after it.
 const TENANT_BUDGET: Duration = Duration::from_secs(600);
 
 /// A compactor that knows LogQL.
 #[derive(Clone, Debug)]
-pub(crate) struct Compaction {
+pub struct Compaction {
     client: ObjectClient,
+    env: Env,
     compactor: Compactor,
 }
 
 /// What compaction of one tenant came to.
 #[derive(Debug)]
-pub(crate) struct TenantRun {
-    pub(crate) tenant: TenantId,
-    pub(crate) result: Result<RunReport, CompactError>,
+pub struct TenantRun {
+    /// Whose chunks.
+    pub tenant: TenantId,
+    /// What was done, or why nothing more was.
+    pub result: Result<RunReport, CompactError>,
 }
 
 impl Compaction {
+    /// Compaction of `client` with the settings of this process.
     pub(crate) fn new(client: &ObjectClient, env: &Env, config: &CompactorConfig) -> Self {
         let compactor = Compactor::new(client.clone(), env.clone(), config.settings(), Arc::new(LogqlDeletes));
-        Self { client: client.clone(), compactor }
+        Self { client: client.clone(), env: env.clone(), compactor }
+    }
+
+    /// Compaction of the store that `config` names; makes no request.
+    /// Errors: the URL of the store, or its settings.
+    pub fn open(config: &Config, env: &Env) -> Result<Self, TarnError> {
+        Ok(Self::new(&roles::open_store(config, env)?, env, &config.compactor))
+    }
+
+    /// Creates or checks the store's format: one request where the store exists.
+    pub async fn ensure_format(&self) -> Result<(), TarnError> {
+        self.client.ensure_format().await.map_err(|source| roles::store_error(self.client.url(), source))
     }
 
     /// Compacts `tenant`, or all: one after the other, a failure of one does not stop the others. `done` hears of each at once.
-    /// Dropping the future abandons the job under way; nothing that was stored is lost by it.
+    /// With `within`, no job begins after that time, and the tenant that comes first is another each time, so that a large one does not keep the rest waiting for
+    /// ever; `done` hears of the tenants that had no turn as out of time. Dropping the future abandons the job under way; nothing that was stored is lost by it.
     /// Errors: the tenants cannot be listed.
-    pub(crate) async fn run(&self, tenant: Option<&TenantId>, done: &mut (dyn FnMut(TenantRun) + Send)) -> Result<(), CompactError> {
-        let tenants = match tenant {
+    pub async fn run(&self, tenant: Option<&TenantId>, within: Option<Duration>, done: &mut (dyn FnMut(TenantRun) + Send)) -> Result<(), CompactError> {
+        let begun = self.env.monotonic();
+        let mut tenants = match tenant {
             Some(tenant) => vec![tenant.clone()],
             None => tenants::list(&self.client).await?,
         };
+        if within.is_some() && !tenants.is_empty() {
+            let count = u64::try_from(tenants.len()).unwrap_or(u64::MAX);
+            tenants.rotate_left(usize::try_from(self.env.random_u64() % count).unwrap_or(0));
+        }
         for tenant in tenants {
-            let result = self.compactor.run(Some(&tenant), Some(TENANT_BUDGET)).await;
+            let left = within.map_or(TENANT_BUDGET, |within| within.saturating_sub(self.env.monotonic().saturating_sub(begun)));
+            let result = match left.is_zero() {
+                true => Ok(RunReport { out_of_time: true, ..RunReport::default() }),
+                false => self.compactor.run(Some(&tenant), Some(left.min(TENANT_BUDGET))).await,
+            };
             done(TenantRun { tenant, result });
         }
         Ok(())
@@ -53,7 +80,7 @@ impl Compaction {
 }
 
 /// Adds what a run did to what others did.
-pub(crate) fn add(total: &mut RunReport, run: &RunReport) {
+pub fn add(total: &mut RunReport, run: &RunReport) {
     let RunReport {
         tenants,
         jobs,

@@ -7,18 +7,22 @@ use http::StatusCode;
 
 /// A failed command.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TarnError {
+pub enum TarnError {
     /// The configuration file cannot be read.
     #[error("cannot read the configuration file {}: check --config (or TARN_CONFIG)", path.display())]
     ConfigRead {
+        /// Which file.
         path: PathBuf,
+        /// Why.
         #[source]
         source: std::io::Error,
     },
     /// The configuration file is not TOML of the documented form.
     #[error("the configuration file {} is wrong:\n{source}", path.display())]
     ConfigSyntax {
+        /// Which file.
         path: PathBuf,
+        /// Why.
         #[source]
         source: Box<toml::de::Error>,
     },
@@ -27,7 +31,9 @@ pub(crate) enum TarnError {
     Setting {
         /// `--listen`, `TARN_LISTEN` or `listen in tarn.toml`.
         origin: String,
+        /// What it was set to.
         value: String,
+        /// What would do.
         expected: &'static str,
     },
     /// A `[[compactor.retention]]` that cannot be used.
@@ -35,77 +41,131 @@ pub(crate) enum TarnError {
     Retention {
         /// Which, counted from 1.
         rule: usize,
+        /// What is wrong with it.
         problem: String,
     },
+    /// A function that nobody told where its data is.
+    #[error("no store is named: set TARN_STORE to s3://bucket/prefix in the function's environment")]
+    StoreNotNamed,
     /// A command that needs a store found none.
     #[error("there is no store at '{store}' (it has no tarn.json): name one with --store (or TARN_STORE)")]
-    NoStore { store: String },
+    NoStore {
+        /// Its URL, without secrets.
+        store: String,
+    },
     /// Compaction failed.
     #[error("compaction failed: {source}")]
     Compaction {
+        /// Why.
         #[source]
         source: Box<compactor::CompactError>,
     },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another address with --listen (or TARN_LISTEN)")]
     Listen {
+        /// Which address.
         address: SocketAddr,
+        /// Why.
         #[source]
         source: std::io::Error,
     },
     /// The store cannot be used.
     #[error("the store '{store}' cannot be used: {source}; check --store (or TARN_STORE), and for s3:// the AWS_* variables")]
     Store {
+        /// Its URL, without secrets.
         store: String,
+        /// Why.
         #[source]
         source: Box<store::StoreError>,
     },
     /// A file or stream cannot be read or written.
     #[error("cannot {what}: {source}")]
     Io {
+        /// What was tried, or what is wrong.
         what: String,
+        /// Why.
         #[source]
         source: std::io::Error,
     },
     /// A command-line value that cannot be used.
     #[error("{flag} '{value}' is not {expected}")]
-    Argument { flag: &'static str, value: String, expected: String },
+    Argument {
+        /// Which.
+        flag: &'static str,
+        /// What it was set to.
+        value: String,
+        /// What would do.
+        expected: String,
+    },
     /// A price file that cannot be used.
     #[error("the price file {} is wrong: {problem}; 'tarn cost --prices-template' prints a right one", path.display())]
-    Prices { path: PathBuf, problem: String },
+    Prices {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Metrics that a bill cannot be made of.
     #[error("the metrics of {from} cannot be used: {problem}; they must be those of a Tarn server that is at least as new as this command")]
-    Metrics { from: String, problem: String },
+    Metrics {
+        /// Where they came from.
+        from: String,
+        /// What is wrong with them.
+        problem: String,
+    },
     /// The server did not answer.
     #[error(
         "no answer from {url}: is a server running there? Start one with 'tarn serve', name another with --url (or TARN_URL), or read a store directly with --store"
     )]
     Unreachable {
+        /// Which URL.
         url: String,
+        /// Why.
         #[source]
         source: Box<reqwest::Error>,
     },
     /// The answer is an error.
     #[error("{message}{}", status_note(*status))]
     Refused {
+        /// The status.
         status: StatusCode,
         /// The body.
         message: String,
     },
     /// A query that is not LogQL, with a caret below the place.
     #[error("the query cannot be read:\n{rendered}")]
-    Query { rendered: String },
+    Query {
+        /// The query with a caret.
+        rendered: String,
+    },
     /// The answer is not what Loki's API prescribes.
     #[error("{url} answered with something that is not a Loki answer ({what}): does the URL name a Loki or Tarn server?")]
-    Answer { url: String, what: String },
+    Answer {
+        /// Which URL.
+        url: String,
+        /// What was tried, or what is wrong.
+        what: String,
+    },
     /// Paging cannot go on.
     #[error(
         "more than {limit} entries share the timestamp {timestamp}, which is more than one answer may hold: narrow the query, or raise max_entries_limit_per_query"
     )]
-    Paging { limit: usize, timestamp: i64 },
+    Paging {
+        /// How many.
+        limit: usize,
+        /// Which, in ns.
+        timestamp: i64,
+    },
     /// Some lines are not stored.
     #[error("{failed} of {total} lines were not stored: {reason}")]
-    Push { failed: u64, total: u64, reason: String },
+    Push {
+        /// How many were not stored.
+        failed: u64,
+        /// Of how many.
+        total: u64,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// What to try, for an error whose own text does not say it.

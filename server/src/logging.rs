@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{LogConfig, LogFormat};
 
 /// Changes the filter of the running process.
-pub(crate) struct LogControl {
+pub struct LogControl {
     filter: Mutex<String>,
     reload: Box<dyn Fn(EnvFilter) -> Result<(), tracing_subscriber::reload::Error> + Send + Sync>,
 }
@@ -39,7 +39,7 @@ impl LogControl {
 }
 
 /// Starts logging. The filter was checked when the configuration was read.
-pub(crate) fn init(config: &LogConfig) -> LogControl {
+pub fn init(config: &LogConfig) -> LogControl {
     let filter = EnvFilter::builder().parse_lossy(&config.filter);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let reload: Box<dyn Fn(EnvFilter) -> Result<(), tracing_subscriber::reload::Error> + Send + Sync> = match config.format {
@@ -66,7 +66,7 @@ fn colours_wanted() -> bool {
 }
 
 /// Prints `error` and what caused it, leaving out a cause that the text above it already tells.
-pub(crate) fn report(error: &dyn Error) {
+pub fn report(error: &dyn Error) {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

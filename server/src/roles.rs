@@ -1,18 +1,21 @@
 //! The roles that run in this process, behind the two calls that HTTP and the command line make.
 //! Must not know: sockets, routes, what a push or a query means.
 
+use std::fmt;
+use std::sync::Arc;
+
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use ingest_fn::{GroupCommitSettings, Ingester, PushFormat, PushRequest};
-use query_fn::api::{Api, ApiRequest};
 use schema::TenantId;
 use store::ObjectClient;
 use store::env::Env;
 
-use crate::compaction::Compaction;
 use crate::config::Config;
 use crate::error::TarnError;
+use crate::reader;
 
 const BACKFILL_HEADER: HeaderName = HeaderName::from_static("x-loki-backfill-shard");
 
@@ -23,7 +26,7 @@ pub(crate) struct Roles {
     /// For messages, without secrets.
     store: String,
     ingester: Option<Ingester>,
-    api: Option<Api>,
+    reader: Option<Arc<dyn ReadRole>>,
 }
 
 /// A read request without its socket.
@@ -46,23 +49,31 @@ pub(crate) struct RoleAnswer {
     pub(crate) body: Bytes,
 }
 
+/// Answers read requests. A trait, so that a process without this role does not link the query engine.
+pub(crate) trait ReadRole: fmt::Debug + Send + Sync {
+    /// Answers `request`; `None` for a path that is not part of the read API. Dropping the future cancels the query.
+    fn read(&self, request: ReadRequest) -> BoxFuture<'_, Option<RoleAnswer>>;
+}
+
 impl Roles {
     /// Opens the store, without talking to it, and starts the roles that `config` names. Must run inside the runtime.
     pub(crate) fn open(config: &Config, env: &Env) -> Result<Self, TarnError> {
-        let store = config.redacted_store();
-        let client = ObjectClient::open(&config.store, env).map_err(|source| store_error(&store, source))?;
-        let ingester = config.role.ingests().then(|| {
-            let settings =
-                GroupCommitSettings { flush_interval: config.ingest.flush_interval, flush_bytes: config.ingest.flush_bytes, ..GroupCommitSettings::default() };
-            Ingester::new(client.clone(), env.clone(), config.ingest_limits.clone(), settings)
-        });
-        let api = config.role.queries().then(|| Api::new(client.clone(), env.clone(), config.query_limits.clone(), config.query.cache_bytes));
-        Ok(Self { client, store, ingester, api })
+        let client = open_store(config, env)?;
+        let settings =
+            GroupCommitSettings { flush_interval: config.ingest.flush_interval, flush_bytes: config.ingest.flush_bytes, ..GroupCommitSettings::default() };
+        let ingester = config.role.ingests().then(|| Ingester::new(client.clone(), env.clone(), config.ingest_limits.clone(), settings));
+        let reader = config.role.queries().then(|| reader::open(&client, env, config, None));
+        Ok(Self::new(client, config, ingester, reader))
     }
 
-    /// Compaction of this store.
-    pub(crate) fn compaction(&self, config: &Config, env: &Env) -> Compaction {
-        Compaction::new(&self.client, env, &config.compactor)
+    /// These roles on the store of `client`, which `config` names.
+    pub(crate) fn new(client: ObjectClient, config: &Config, ingester: Option<Ingester>, reader: Option<Arc<dyn ReadRole>>) -> Self {
+        Self { client, store: config.redacted_store(), ingester, reader }
+    }
+
+    /// The store.
+    pub(crate) fn client(&self) -> &ObjectClient {
+        &self.client
     }
 
     /// Creates or checks the store's format.
@@ -95,12 +106,8 @@ impl Roles {
 
     /// Answers a read request. Dropping the future cancels it.
     pub(crate) async fn read(&self, request: ReadRequest) -> RoleAnswer {
-        let Some(api) = &self.api else { return not_found() };
-        let ReadRequest { method, path, query, form, headers, tenant } = request;
-        match api.handle(ApiRequest { method, path, query, body: form, headers, tenant }).await {
-            Some(response) => RoleAnswer { status: response.status, headers: response.headers, body: response.body },
-            None => not_found(),
-        }
+        let Some(reader) = &self.reader else { return not_found() };
+        reader.read(request).await.unwrap_or_else(not_found)
     }
 
     /// Makes every accepted push durable and refuses further ones, so that they are retried elsewhere.
@@ -117,6 +124,11 @@ impl Roles {
         }
         self.client.stats().render_prometheus(out);
     }
+}
+
+/// A client of the store that `config` names; makes no request.
+pub(crate) fn open_store(config: &Config, env: &Env) -> Result<ObjectClient, TarnError> {
+    ObjectClient::open(&config.store, env).map_err(|source| store_error(&config.redacted_store(), source))
 }
 
 pub(crate) fn store_error(store: &str, source: store::StoreError) -> TarnError {

@@ -19,7 +19,7 @@ pub(super) async fn run(args: CompactArgs) -> Result<ExitCode, TarnError> {
     let bar = spinner("compacting");
     let (mut reports, mut total, mut failed) = (Vec::new(), RunReport::default(), 0);
     let outcome = compaction
-        .run(target.tenant.as_ref(), &mut |run| {
+        .run(target.tenant.as_ref(), None, &mut |run| {
             match &run.result {
                 Ok(report) => {
                     add(&mut total, report);

@@ -18,11 +18,11 @@ use raw::{RawConfig, Scalar};
 
 pub(crate) use compactor::CompactorConfig;
 pub(crate) use show::duration as format_duration;
-pub(crate) use units::{parse_duration, parse_size};
+pub use units::{parse_duration, parse_size};
 
 /// Every setting, checked.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Config {
+pub struct Config {
     pub(crate) listen: SocketAddr,
     /// As [`store::object::ObjectClient::open`] reads it.
     pub(crate) store: String,
@@ -39,10 +39,14 @@ pub(crate) struct Config {
 
 /// What the process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
+pub enum Role {
+    /// Everything.
     All,
+    /// Takes pushes.
     Ingest,
+    /// Answers queries.
     Query,
+    /// Compacts.
     Compactor,
 }
 
@@ -77,7 +81,7 @@ impl Role {
 
 /// What is logged, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LogConfig {
+pub struct LogConfig {
     /// A `tracing` filter such as `info,store=debug`.
     pub(crate) filter: String,
     pub(crate) format: LogFormat,
@@ -154,6 +158,30 @@ impl Config {
             }
         };
         Self::resolve(args, raw, &|name| std::env::var(name).ok())
+    }
+
+    /// As [`Self::load`], for a function of role `role`: no flags, JSON logs unless told otherwise, and a store must be named. TARN_CONFIG may name a file of its package.
+    pub fn for_function(role: Role) -> Result<Self, TarnError> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        if variable("TARN_STORE").is_none() && variable("TARN_CONFIG").is_none() {
+            return Err(TarnError::StoreNotNamed);
+        }
+        let config = variable("TARN_CONFIG").map(Into::into);
+        let mut config = Self::load(&ServeArgs { listen: None, store: None, role: Some(role.as_str().to_owned()), config })?;
+        if variable("TARN_LOG_FORMAT").is_none() {
+            config.log.format = LogFormat::Json;
+        }
+        Ok(config)
+    }
+
+    /// The URL of the store, with everything that may be secret in it.
+    pub fn store_url(&self) -> &str {
+        &self.store
+    }
+
+    /// How logs are written.
+    pub fn log(&self) -> &LogConfig {
+        &self.log
     }
 
     /// As [`Self::load`], for the commands that work on a store without a server.

@@ -5,7 +5,7 @@ use std::time::Duration;
 const SECOND: u64 = 1_000_000_000;
 
 /// Reads `500ms`, `1h30m`, `7d`: Prometheus' units, and `0` alone. `None` for anything else, a bare number among it.
-pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }
@@ -41,7 +41,7 @@ fn nanoseconds(unit: &str) -> Option<u64> {
 }
 
 /// Reads `262144`, `256KB`, `256KiB`, `8MB`. `K`, `M` and `G` are powers of 1024 with and without the `i`, as in Loki's configuration.
-pub(crate) fn parse_size(text: &str) -> Option<usize> {
+pub fn parse_size(text: &str) -> Option<usize> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let shift = match unit.trim().to_ascii_lowercase().as_str() {

@@ -7,10 +7,10 @@ mod connections;
 mod metrics;
 mod observe;
 mod ops;
-mod router;
+pub(crate) mod router;
 mod schedule;
 mod shutdown;
-mod state;
+pub(crate) mod state;
 mod tenant;
 
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use store::env::Env;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::compaction::Compaction;
 use crate::config::{Config, Role};
 use crate::error::TarnError;
 use crate::logging::LogControl;
@@ -70,7 +71,7 @@ fn start_compaction(app: &Arc<App>) -> Option<OwnedTask> {
         }
         return None;
     }
-    Some(OwnedTask::spawn(schedule::run(Arc::clone(app), app.roles.compaction(&app.config, &app.env))))
+    Some(OwnedTask::spawn(schedule::run(Arc::clone(app), Compaction::new(app.roles.client(), &app.env, &app.config.compactor))))
 }
 
 /// Creates or checks the store's format and probes what the commit protocol relies on.

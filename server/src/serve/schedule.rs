@@ -81,7 +81,7 @@ async fn run_once(app: &App, compaction: &Compaction) {
     let begun = app.env.monotonic();
     let (mut seen, mut all_well) = (RunReport::default(), true);
     let outcome = compaction
-        .run(None, &mut |run| match run.result {
+        .run(None, None, &mut |run| match run.result {
             Ok(report) => {
                 compaction::add(&mut seen, &report);
                 compaction::add(&mut app.compactions.state.lock().total, &report);

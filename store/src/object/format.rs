@@ -52,6 +52,15 @@ impl ObjectClient {
         }
     }
 
+    /// Checks `tarn.json` if it is there, and writes nothing: for a reader, whose credentials may not allow more. One request.
+    /// Errors: `Unsupported` for a newer format, `Corrupt` for a `tarn.json` that cannot be read.
+    pub async fn check_existing_format(&self) -> Result<(), StoreError> {
+        match self.get_versioned(FORMAT_KEY).await? {
+            Some((body, _)) => self.check_format(&body),
+            None => Ok(()),
+        }
+    }
+
     fn check_format(&self, body: &[u8]) -> Result<(), StoreError> {
         let format: Format = serde_json::from_slice(body).map_err(|error| StoreError::corrupt_by(FORMAT_KEY, "it does not say a format version", error))?;
         match format.format_version {

@@ -1,0 +1,36 @@
+//! The query role as the router asks it: the read API of `query-fn` behind [`ReadRole`].
+//! Must not know: routes, sockets.
+
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use query_fn::api::{Api, ApiRequest};
+use store::chunk::{ChunkCache, DiskCache};
+use store::{Env, ObjectClient};
+
+use crate::config::Config;
+use crate::roles::{ReadRequest, ReadRole, RoleAnswer};
+
+/// The query engine on `client`, with a cache in memory and, if there is one, on `disk`.
+pub(crate) fn open(client: &ObjectClient, env: &Env, config: &Config, disk: Option<DiskCache>) -> Arc<dyn ReadRole> {
+    let cache = ChunkCache::new(config.query.cache_bytes);
+    let cache = match disk {
+        Some(disk) => cache.with_disk(disk),
+        None => cache,
+    };
+    Arc::new(Engine(Api::with_cache(client.clone(), env.clone(), config.query_limits.clone(), cache)))
+}
+
+#[derive(Debug)]
+struct Engine(Api);
+
+impl ReadRole for Engine {
+    fn read(&self, request: ReadRequest) -> BoxFuture<'_, Option<RoleAnswer>> {
+        let ReadRequest { method, path, query, form, headers, tenant } = request;
+        let request = ApiRequest { method, path, query, body: form, headers, tenant };
+        let answer =
+            self.0.handle(request).map(|answer| answer.map(|response| RoleAnswer { status: response.status, headers: response.headers, body: response.body }));
+        answer.boxed()
+    }
+}
