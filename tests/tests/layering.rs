@@ -18,6 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("query-fn", &["schema", "logql", "store"]),
     ("compactor", &["schema", "store"]),
     ("server", &["schema", "logql", "store", "ingest-fn", "query-fn", "compactor"]),
+    ("lambda", &["schema", "store", "ingest-fn", "compactor", "server"]),
     ("tests", &["schema", "logql", "store", "ingest-fn", "query-fn", "compactor"]),
 ];
 

@@ -1,0 +1,7 @@
+//! The compactor function.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lambda::run_compactor()
+}

@@ -1,0 +1,7 @@
+//! The query function.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lambda::run_query()
+}
