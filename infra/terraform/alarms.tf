@@ -2,9 +2,11 @@
 
 locals {
   of_functions = {
-    ingest-errors      = { function = "ingest", metric = "Errors", statistic = "Sum", over = 0, period = 300, periods = 1, description = "Ingestion fails. Agents and queues try again; look at the function's log." }
-    ingest-throttles   = { function = "ingest", metric = "Throttles", statistic = "Sum", over = 0, period = 300, periods = 1, description = "More pushes at once than the concurrency allows. Longer batches in the agents, or more concurrency." }
-    ingest-duration    = { function = "ingest", metric = "Duration", statistic = "Maximum", over = 800 * local.functions.ingest.timeout, period = 300, periods = 1, description = "An event took more than 80 % of the time that ingestion has. Smaller log files or batches, or more memory." }
+    ingest-errors    = { function = "ingest", metric = "Errors", statistic = "Sum", over = 0, period = 300, periods = 1, description = "Ingestion fails. Agents and queues try again; look at the function's log." }
+    ingest-throttles = { function = "ingest", metric = "Throttles", statistic = "Sum", over = 0, period = 300, periods = 1, description = "More pushes at once than the concurrency allows. Longer batches in the agents, or more concurrency." }
+    ingest-duration  = { function = "ingest", metric = "Duration", statistic = "Maximum", over = 800 * local.functions.ingest.timeout, period = 300, periods = 1, description = "An event took more than 80 % of the time that ingestion has. Smaller log files or batches, or more memory." }
+    # A push that is refused is an answer of the function, not an error of it.
+    ingest-5xx         = { function = "ingest", metric = "Url5xxCount", statistic = "Sum", over = 0, period = 300, periods = 1, description = "Pushes are refused with 5xx. Agents keep them and try again; look at the function's log." }
     query-errors       = { function = "query", metric = "Errors", statistic = "Sum", over = 0, period = 300, periods = 1, description = "Queries end without an answer, for lack of memory or time. Look at the function's log." }
     query-throttles    = { function = "query", metric = "Throttles", statistic = "Sum", over = 0, period = 300, periods = 1, description = "More queries at once than the concurrency allows." }
     query-5xx          = { function = "query", metric = "Url5xxCount", statistic = "Sum", over = 3, period = 300, periods = 1, description = "Queries were answered with 5xx, among them 504 of those that could not end in time." }
@@ -79,6 +81,23 @@ resource "aws_cloudwatch_metric_alarm" "stream_age" {
   period              = 300
   evaluation_periods  = 2
   threshold           = 600000
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = var.alarm_topic_arns
+  tags                = var.tags
+}
+
+resource "aws_cloudwatch_metric_alarm" "api" {
+  count               = var.alarms && var.api_key ? 1 : 0
+  alarm_name          = "${var.name}-api-5xx"
+  alarm_description   = "Requests through the gateway are answered with 5xx; look at the functions' logs. Queries get 504 after 29 s."
+  namespace           = "AWS/ApiGateway"
+  metric_name         = "5XXError"
+  dimensions          = { ApiName = var.name }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 3
   comparison_operator = "GreaterThanThreshold"
   treat_missing_data  = "notBreaching"
   alarm_actions       = var.alarm_topic_arns
