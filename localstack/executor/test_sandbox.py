@@ -213,7 +213,7 @@ call = lambda *a, **k: (lambda c: c)(None) if a[1].endswith("/response") else gl
     def test_frozen_processes_go_when_their_parent_is_killed(self):
         made = self.make()
         script = "import sys; sys.path.insert(0, %r)\nfrom tarn_executor.sandbox import Sandbox\ns = Sandbox(%r, {})\ns.start()\nprint(s._process.child.pid, flush=True)\nimport time; time.sleep(60)"
-        parent = subprocess.Popen([sys.executable, "-c", script % (os.path.dirname(os.path.abspath(__file__)), str(made.folder))], stdout=subprocess.PIPE, text=True)
+        parent = subprocess.Popen([sys.executable, "-c", script % (os.path.dirname(os.path.abspath(__file__)), str(made.folder))], stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(made.folder)})
         group = int(parent.stdout.readline())
         frozen = eventually(lambda: processes_of(group) == ["T"])
         parent.send_signal(signal.SIGKILL)
