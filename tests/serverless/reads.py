@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
+import urllib.request
 
 from stack import ROOT, eventually
 from tarn import push, serve
@@ -52,6 +54,51 @@ def client(stack, name):
     done = subprocess.run([shutil.which("python3"), ROOT / "tests/clients/run", "--url", stack.url, "--client", name], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     return done.stdout.strip().splitlines()[-2]
+
+
+def rest_api(stack):
+    """The one address with a key: pushes of text and of bytes, and queries, through API Gateway's own kind of event."""
+    start, api = time.time_ns(), urllib.parse.urlsplit(stack.outputs["ApiUrl"]).hostname.split(".")[0]
+    key = stack.client("apigateway").get_api_key(apiKey=stack.outputs["ApiKeyId"], includeValue=True)["value"]
+    base = "%s/_aws/execute-api/%s/tarn" % (stack.endpoint, api)
+
+    def ask(path, body=None, **headers):
+        request = urllib.request.Request(base + path, body, {"x-api-key": key, **headers})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.read()
+
+    body = json.dumps({"streams": [{"stream": {"service_name": "api"}, "values": [[str(start), "as text ä"]]}]}, ensure_ascii=False).encode()
+    ask("/loki/api/v1/push", body, **{"Content-Type": "application/json"})
+    labels, line, (seconds, nanos) = b'{service_name="api"}', "as bytes ä".encode(), divmod(start + 1, 10**9)
+    entry = field(1, b"\x08" + varint(seconds) + b"\x10" + varint(nanos)) + field(2, line)
+    ask("/loki/api/v1/push", literal_snappy(field(1, field(1, labels) + field(2, entry))), **{"Content-Type": "application/x-protobuf"})
+    query = urllib.parse.urlencode({"query": '{service_name=~"api|none"} |= "as "', "start": start, "end": start + HOUR, "direction": "forward"})
+    got = json.loads(ask("/loki/api/v1/query_range?" + query))["data"]["result"]
+    lines = [value[1] for stream in got for value in stream["values"]]
+    assert lines == ["as text ä", "as bytes ä"], "read %s" % lines
+    try:
+        ask("/loki/api/v1/labels", **{"x-api-key": "guessed"})
+        raise AssertionError("a wrong key was let in")
+    except urllib.error.HTTPError as error:
+        assert error.code == 403, "a wrong key was answered with %d" % error.code
+    return "pushes of JSON and protobuf, a query, a wrong key"
+
+
+def varint(number):
+    out = b""
+    while number > 127:
+        out, number = out + bytes([number & 127 | 128]), number >> 7
+    return out + bytes([number])
+
+
+def field(number, content):
+    """A length-delimited field of protobuf."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def literal_snappy(content):
+    """A snappy block that is one literal of at most 256 bytes."""
+    return varint(len(content)) + b"\xf0" + bytes([len(content) - 1]) + content
 
 
 def streamed(stack):

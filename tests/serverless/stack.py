@@ -12,7 +12,7 @@ from tarn import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LOG_GROUP, LOG_STREAM, LOG_BUCKET = "/app/orders", "web-1", "tarn-test-alb-logs"
-PARAMETERS = ["SubscribedLogGroup=" + LOG_GROUP, "LogBucket=" + LOG_BUCKET, "EventQueue=true"]
+PARAMETERS = ["SubscribedLogGroup=" + LOG_GROUP, "LogBucket=" + LOG_BUCKET, "EventQueue=true", "ApiKey=true"]
 
 
 class Stack:
@@ -38,7 +38,7 @@ class Stack:
         described = self.client("cloudformation").describe_stacks(StackName="tarn")["Stacks"][0]
         assert described["StackStatus"] == "CREATE_COMPLETE", described["StackStatus"]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
-        for output in ("IngestUrl", "QueryUrl", "Bucket", "Store", "EventsUrl", "FailedEventsUrl"):
+        for output in ("IngestUrl", "QueryUrl", "ApiUrl", "Bucket", "Store", "EventsUrl", "FailedEventsUrl"):
             assert self.outputs.get(output), "the stack has no output " + output
         resources = self.client("cloudformation").describe_stack_resources(StackName="tarn")["StackResources"]
         return "%d resources, deployed in %.0f s" % (len(resources), seconds)
