@@ -11,7 +11,7 @@ locals {
     query-throttles    = { function = "query", metric = "Throttles", statistic = "Sum", over = 0, period = 300, periods = 1, description = "More queries at once than the concurrency allows." }
     query-5xx          = { function = "query", metric = "Url5xxCount", statistic = "Sum", over = 3, period = 300, periods = 1, description = "Queries were answered with 5xx, among them 504 of those that could not end in time." }
     compactor-errors   = { function = "compactor", metric = "Errors", statistic = "Sum", over = 3, period = 900, periods = 1, description = "Compaction fails again and again. Nothing is lost, but queries get slower; look at the function's log." }
-    compactor-duration = { function = "compactor", metric = "Duration", statistic = "Maximum", over = 780000, period = 1200, periods = 3, description = "For an hour runs of the compactor took nearly all of their 15 minutes. Longer batches in the agents, more memory, or a compactor in a container." }
+    compactor-duration = { function = "compactor", metric = "Duration", statistic = "Maximum", over = 570000, period = 1200, periods = 3, description = "For an hour runs of the compactor took all of the 10 minutes in which they begin new jobs. Longer batches in the agents, more memory, or a compactor in a container." }
   }
   of_queues = merge(
     { failed-events = aws_sqs_queue.failed_events.name },
