@@ -42,8 +42,12 @@ pub fn run_command_line() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<ExitCode, TarnError> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|source| TarnError::Io { what: "start the runtime".to_owned(), source })?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if matches!(args.command, Command::Compact(_)) {
+        // One merge at a time: more threads only give the allocator more places to keep what was freed.
+        builder.worker_threads(1).max_blocking_threads(2);
+    }
+    let runtime = builder.enable_all().build().map_err(|source| TarnError::Io { what: "start the runtime".to_owned(), source })?;
     let code = match args.command {
         Command::Serve(serve) => {
             let config = Config::load(&serve)?;
