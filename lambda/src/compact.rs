@@ -32,7 +32,7 @@ impl Function for Compact {
     const ROLE: Role = Role::Compactor;
     const THREADS: usize = 4;
 
-    fn start(Start { config, env, .. }: Start) -> Result<Self, TarnError> {
+    async fn start(Start { config, env, .. }: Start) -> Result<Self, TarnError> {
         Ok(Self { compaction: Compaction::open(&config, &env)? })
     }
 

@@ -10,6 +10,7 @@ use server::{Role, TarnError};
 use crate::front::{self, FrontEnd, FullResponse, text};
 use crate::runtime::{self, Function, FunctionError, Invocation, Reply, Start};
 use crate::settings::Settings;
+use crate::sources::Sources;
 
 /// Runs the function.
 pub fn run() -> ExitCode {
@@ -19,20 +20,26 @@ pub fn run() -> ExitCode {
 struct Ingest {
     server: server::Function,
     settings: Settings,
+    sources: Sources,
 }
 
 impl Function for Ingest {
     const ROLE: Role = Role::Ingest;
     const THREADS: usize = 1;
 
-    fn start(Start { config, settings, env, log }: Start) -> Result<Self, TarnError> {
-        Ok(Self { server: server::Function::ingest(config, env, log)?, settings })
+    async fn start(Start { config, settings, env, log }: Start) -> Result<Self, TarnError> {
+        let sources = Sources::open(&config, &settings).await?;
+        let server = server::Function::ingest(config, env, log, sources.settings())?;
+        Ok(Self { server, settings, sources })
     }
 
     async fn call(&self, Invocation { event, time_left }: Invocation) -> Result<Reply, FunctionError> {
         match FrontEnd::of(&event) {
             Some(front) => Ok(front::serve(front, event, &self.settings, time_left, |request| front::ask(self.server.router(), request), expired).await),
-            None => Err(FunctionError { kind: "UnknownEvent", message: "the ingest function does not know this event: it is none of its sources".to_owned() }),
+            None => match self.server.ingester() {
+                Some(ingester) => self.sources.take(ingester, event, time_left).await,
+                None => Err(FunctionError { kind: "Internal", message: "the function has no ingester".to_owned() }),
+            },
         }
     }
 }

@@ -2,7 +2,7 @@
 //! Owns: events and their answers, deadlines, what a function may leave behind when it is frozen. Must not know: what a push or a query means, routes.
 //!
 //! In reading order: `runtime` waits for events; `ingest`, `query` and `compact` are the three functions; `front` turns the events of HTTP front ends into requests and
-//! answers into what they want; `settings` are the variables that only functions have.
+//! answers into what they want; `sources` is what ingest does with the events of AWS services; `settings` are the variables that only functions have.
 
 mod compact;
 mod deadline;
@@ -11,6 +11,7 @@ mod ingest;
 mod query;
 mod runtime;
 mod settings;
+mod sources;
 
 pub use compact::run as run_compactor;
 pub use ingest::run as run_ingest;

@@ -32,7 +32,7 @@ impl Function for Query {
     /// One more than a small function has processors: the clock must get its turn while an operator computes.
     const THREADS: usize = 4;
 
-    fn start(Start { config, settings, env, log }: Start) -> Result<Self, TarnError> {
+    async fn start(Start { config, settings, env, log }: Start) -> Result<Self, TarnError> {
         let disk = settings.cache.as_deref().and_then(|folder| open_disk(folder, &config, &settings));
         Ok(Self { server: server::Function::query(config, env, log, disk)?, settings, checked: OnceCell::new() })
     }

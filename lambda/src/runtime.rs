@@ -62,7 +62,7 @@ pub(crate) trait Function: Sized {
     const THREADS: usize;
 
     /// Makes ready for the first event, without a request to the store. Runs inside the runtime.
-    fn start(start: Start) -> Result<Self, TarnError>;
+    fn start(start: Start) -> impl Future<Output = Result<Self, TarnError>> + Send;
 
     /// Answers an event.
     fn call(&self, invocation: Invocation) -> impl Future<Output = Result<Reply, FunctionError>> + Send;
@@ -95,7 +95,7 @@ fn serve<F: Function>() -> Result<(), lambda_runtime::Error> {
     let runtime = builder.enable_all().build()?;
     runtime.block_on(async {
         let env = Env::system();
-        let function = F::start(Start { config, settings, env: env.clone(), log })?;
+        let function = F::start(Start { config, settings, env: env.clone(), log }).await?;
         let (function, env) = (&function, &env);
         let handler = service_fn(async move |LambdaEvent { payload, context }: LambdaEvent<Value>| {
             let invocation = Invocation { event: payload, time_left: time_left(context.deadline, env.now()) };

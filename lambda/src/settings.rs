@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use ingest_fn::aws::Passed;
 use schema::TenantId;
 use server::{TarnError, parse_size};
 
@@ -15,6 +16,10 @@ const CACHE_FOLDER: &str = "/tmp/tarn";
 pub(crate) struct Settings {
     /// `TARN_LAMBDA_TENANT`: whose the rows of events are that name no tenant.
     pub(crate) tenant: TenantId,
+    /// `TARN_LAMBDA_RULES`: TOML, or where it is.
+    pub(crate) rules: Option<String>,
+    /// `TARN_LAMBDA_FIREHOSE`: what becomes of records that Firehose lends for a transformation, once they are stored.
+    pub(crate) firehose: Passed,
     /// `TARN_LAMBDA_RESPONSE`: how answers are given.
     pub(crate) response: ResponseMode,
     /// `TARN_LAMBDA_PATH_PREFIX`: what front ends put before Tarn's paths; empty or `/prefix`.
@@ -44,6 +49,8 @@ impl Settings {
         let look = Lookup { env };
         Ok(Self {
             tenant: look.get("TARN_LAMBDA_TENANT", TenantId::default_tenant(), |text| TenantId::parse(text).ok(), "a tenant id")?,
+            rules: env("TARN_LAMBDA_RULES").filter(|rules| !rules.trim().is_empty()),
+            firehose: look.get("TARN_LAMBDA_FIREHOSE", Passed::On, parse_passed, "pass or drop")?,
             response: look.get("TARN_LAMBDA_RESPONSE", ResponseMode::Buffered, ResponseMode::parse, "buffered or stream")?,
             path_prefix: look.get("TARN_LAMBDA_PATH_PREFIX", String::new(), parse_prefix, "a path such as /logs")?,
             cache: match env("TARN_LAMBDA_CACHE") {
@@ -63,6 +70,14 @@ impl ResponseMode {
             "stream" => Some(Self::Stream),
             _ => None,
         }
+    }
+}
+
+fn parse_passed(text: &str) -> Option<Passed> {
+    match text {
+        "pass" => Some(Passed::On),
+        "drop" => Some(Passed::Dropped),
+        _ => None,
     }
 }
 
@@ -114,6 +129,7 @@ mod tests {
     fn an_error_names_the_variable_and_what_would_be_right() {
         for (env, message) in [
             (("TARN_LAMBDA_RESPONSE", "streaming"), "TARN_LAMBDA_RESPONSE: 'streaming' is not buffered or stream"),
+            (("TARN_LAMBDA_FIREHOSE", "keep"), "TARN_LAMBDA_FIREHOSE: 'keep' is not pass or drop"),
             (("TARN_LAMBDA_TENANT", "a/b"), "TARN_LAMBDA_TENANT: 'a/b' is not a tenant id"),
             (("TARN_LAMBDA_CACHE_BYTES", "lots"), "TARN_LAMBDA_CACHE_BYTES: 'lots' is not a size such as 256MB"),
         ] {

@@ -5,4 +5,6 @@ mod compactor;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod sources;
+#[cfg(test)]
 mod support;

@@ -1,5 +1,6 @@
 //! A Lambda service for one function: the Runtime API as AWS documents it (2018-06-01), one event at a time.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -227,4 +228,41 @@ pub(crate) async fn stalled_s3() -> String {
     let router = Router::new().fallback(std::future::pending::<StatusCode>);
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     endpoint
+}
+
+/// An S3 with a few objects that can be read.
+pub(crate) struct Bucket {
+    endpoint: String,
+}
+
+impl Bucket {
+    /// `objects` by path (`/bucket/key`), and paths that may not be read.
+    pub(crate) async fn start(objects: &[(&str, Vec<u8>)], denied: &[&str]) -> Self {
+        let objects: HashMap<String, Vec<u8>> = objects.iter().map(|(path, body)| ((*path).to_owned(), body.clone())).collect();
+        let denied: Vec<String> = denied.iter().map(|path| (*path).to_owned()).collect();
+        let shared = Arc::new((objects, denied));
+        let answer = move |uri: http::Uri| {
+            let shared = Arc::clone(&shared);
+            async move {
+                let path = uri.path().replace("%20", " ");
+                let error = |status, code: &str| (status, format!("<Error><Code>{code}</Code></Error>")).into_response();
+                match shared.0.get(&path) {
+                    Some(body) => {
+                        ([("ETag", "\"b21b84d653bb07b05b1e6b33684dc11b\""), ("Last-Modified", "Tue, 03 Sep 2019 19:37:27 GMT")], body.clone()).into_response()
+                    }
+                    None if shared.1.contains(&path) => error(StatusCode::FORBIDDEN, "AccessDenied"),
+                    None => error(StatusCode::NOT_FOUND, "NoSuchKey"),
+                }
+            }
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await.unwrap() });
+        Self { endpoint }
+    }
+
+    /// What a function needs to read it.
+    pub(crate) fn env(&self) -> [(&str, &str); 3] {
+        [("AWS_ENDPOINT_URL", &self.endpoint), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")]
+    }
 }

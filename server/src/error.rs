@@ -47,6 +47,14 @@ pub enum TarnError {
     /// A function that nobody told where its data is.
     #[error("no store is named: set TARN_STORE to s3://bucket/prefix in the function's environment")]
     StoreNotNamed,
+    /// Rules of AWS sources that cannot be used.
+    #[error("{variable}: {detail}")]
+    Rules {
+        /// The setting that names them.
+        variable: &'static str,
+        /// What is wrong.
+        detail: String,
+    },
     /// A command that needs a store found none.
     #[error("there is no store at '{store}' (it has no tarn.json): name one with --store (or TARN_STORE)")]
     NoStore {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use ingest_fn::{GroupCommitSettings, Ingester};
+use ingest_fn::{GroupCommitSettings, Ingester, aws};
 use store::Env;
 use store::chunk::DiskCache;
 
@@ -13,7 +13,7 @@ use crate::config::{Config, Role};
 use crate::error::TarnError;
 use crate::logging::LogControl;
 use crate::reader;
-use crate::roles::{self, Roles};
+use crate::roles::{self, IngestRole, Roles};
 use crate::serve::router;
 use crate::serve::state::{App, Phase};
 
@@ -32,12 +32,16 @@ impl Function {
     /// Ingest: each push is an object of its own, written at once. It asks the store for nothing else, neither at start nor for a push: whether the store has a format
     /// that this version reads is for those to find out that read it, and a level-0 chunk says in itself how it is to be read.
     /// Errors: the URL of the store, or its settings.
-    pub fn ingest(mut config: Config, env: Env, log: LogControl) -> Result<Self, TarnError> {
+    ///
+    /// `aws` says how Firehose's deliveries are read, and whose their lines are where `config` does not.
+    pub fn ingest(mut config: Config, env: Env, log: LogControl, aws: Arc<aws::Settings>) -> Result<Self, TarnError> {
         config.role = Role::Ingest;
+        config.firehose.tenant.get_or_insert_with(|| aws.tenant.clone());
         let client = roles::open_store(&config, &env)?;
         let settings = GroupCommitSettings { direct: true, ack_timeout: ACK_TIMEOUT, ..GroupCommitSettings::default() };
         let ingester = Ingester::new(client.clone(), env.clone(), config.ingest_limits.clone(), settings);
-        Ok(Self::ready(Roles::new(client, &config, Some(ingester.clone()), None), config, env, log, Some(ingester)))
+        let role = IngestRole { ingester: ingester.clone(), aws };
+        Ok(Self::ready(Roles::new(client, &config, Some(role), None), config, env, log, Some(ingester)))
     }
 
     /// Queries, with a cache on `disk` behind the one in memory, if there is one.

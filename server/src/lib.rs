@@ -11,6 +11,7 @@ mod compaction;
 mod config;
 mod cost;
 mod error;
+mod firehose;
 mod function;
 mod logging;
 mod reader;
@@ -24,6 +25,7 @@ use clap::Parser as _;
 pub use compaction::{Compaction, TenantRun, add};
 pub use config::{Config, LogConfig, Role, parse_duration, parse_size};
 pub use error::TarnError;
+pub use firehose::aws_settings;
 pub use function::Function;
 pub use logging::{LogControl, init as init_logging, report};
 

@@ -8,13 +8,15 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
-use ingest_fn::{GroupCommitSettings, Ingester, PushFormat, PushRequest};
+use ingest_fn::aws::{self, FirehoseRequest};
+use ingest_fn::{GroupCommitSettings, Ingester, PushFormat, PushRequest, PushResponse};
 use schema::TenantId;
 use store::ObjectClient;
 use store::env::Env;
 
 use crate::config::Config;
 use crate::error::TarnError;
+use crate::firehose::aws_settings;
 use crate::reader;
 
 const BACKFILL_HEADER: HeaderName = HeaderName::from_static("x-loki-backfill-shard");
@@ -25,8 +27,16 @@ pub(crate) struct Roles {
     client: ObjectClient,
     /// For messages, without secrets.
     store: String,
-    ingester: Option<Ingester>,
+    ingest: Option<IngestRole>,
     reader: Option<Arc<dyn ReadRole>>,
+}
+
+/// What stores lines.
+#[derive(Clone, Debug)]
+pub(crate) struct IngestRole {
+    pub(crate) ingester: Ingester,
+    /// How Firehose's deliveries are read.
+    pub(crate) aws: Arc<aws::Settings>,
 }
 
 /// A read request without its socket.
@@ -49,6 +59,12 @@ pub(crate) struct RoleAnswer {
     pub(crate) body: Bytes,
 }
 
+impl From<PushResponse> for RoleAnswer {
+    fn from(response: PushResponse) -> Self {
+        Self { status: response.status, headers: response.headers.into_iter().collect(), body: response.body.into() }
+    }
+}
+
 /// Answers read requests. A trait, so that a process without this role does not link the query engine.
 pub(crate) trait ReadRole: fmt::Debug + Send + Sync {
     /// Answers `request`; `None` for a path that is not part of the read API. Dropping the future cancels the query.
@@ -61,14 +77,17 @@ impl Roles {
         let client = open_store(config, env)?;
         let settings =
             GroupCommitSettings { flush_interval: config.ingest.flush_interval, flush_bytes: config.ingest.flush_bytes, ..GroupCommitSettings::default() };
-        let ingester = config.role.ingests().then(|| Ingester::new(client.clone(), env.clone(), config.ingest_limits.clone(), settings));
+        let ingest = config.role.ingests().then(|| IngestRole {
+            ingester: Ingester::new(client.clone(), env.clone(), config.ingest_limits.clone(), settings),
+            aws: Arc::new(aws_settings(config, TenantId::default_tenant())),
+        });
         let reader = config.role.queries().then(|| reader::open(&client, env, config, None));
-        Ok(Self::new(client, config, ingester, reader))
+        Ok(Self::new(client, config, ingest, reader))
     }
 
     /// These roles on the store of `client`, which `config` names.
-    pub(crate) fn new(client: ObjectClient, config: &Config, ingester: Option<Ingester>, reader: Option<Arc<dyn ReadRole>>) -> Self {
-        Self { client, store: config.redacted_store(), ingester, reader }
+    pub(crate) fn new(client: ObjectClient, config: &Config, ingest: Option<IngestRole>, reader: Option<Arc<dyn ReadRole>>) -> Self {
+        Self { client, store: config.redacted_store(), ingest, reader }
     }
 
     /// The store.
@@ -89,7 +108,7 @@ impl Roles {
 
     /// Stores a push. The answer comes when its rows are durable or refused.
     pub(crate) async fn push(&self, path: &str, headers: &HeaderMap, body: Bytes, tenant: TenantId) -> RoleAnswer {
-        let Some(ingester) = &self.ingester else { return not_found() };
+        let Some(IngestRole { ingester, .. }) = &self.ingest else { return not_found() };
         let format = if path.starts_with("/api/prom/") { PushFormat::Legacy } else { PushFormat::V1 };
         let header = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let request = PushRequest {
@@ -100,8 +119,13 @@ impl Roles {
             body,
             tenant,
         };
-        let response = ingest_fn::handle_push(ingester, request).await;
-        RoleAnswer { status: response.status, headers: response.headers.into_iter().collect(), body: response.body.into() }
+        ingest_fn::handle_push(ingester, request).await.into()
+    }
+
+    /// Stores what Firehose delivers. The answer comes when its rows are durable or refused.
+    pub(crate) async fn firehose(&self, request: FirehoseRequest) -> RoleAnswer {
+        let Some(IngestRole { ingester, aws }) = &self.ingest else { return not_found() };
+        aws::handle_firehose(ingester, aws, request).await.into()
     }
 
     /// Answers a read request. Dropping the future cancels it.
@@ -112,14 +136,14 @@ impl Roles {
 
     /// Makes every accepted push durable and refuses further ones, so that they are retried elsewhere.
     pub(crate) async fn shut_down(&self) {
-        if let Some(ingester) = &self.ingester {
+        if let Some(IngestRole { ingester, .. }) = &self.ingest {
             ingester.shutdown().await;
         }
     }
 
     /// Appends the metrics of the roles and of the store.
     pub(crate) fn render_metrics(&self, out: &mut String) {
-        if let Some(ingester) = &self.ingester {
+        if let Some(IngestRole { ingester, .. }) = &self.ingest {
             ingester.metrics().render_prometheus(out);
         }
         self.client.stats().render_prometheus(out);

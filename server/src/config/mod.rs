@@ -10,10 +10,11 @@ mod units;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use schema::{IngestLimits, QueryLimits};
+use schema::{IngestLimits, QueryLimits, TenantId};
 
 use crate::args::{ServeArgs, StoreArgs};
 use crate::error::TarnError;
+use crate::firehose::{FirehoseConfig, Secret};
 use raw::{RawConfig, Scalar};
 
 pub(crate) use compactor::CompactorConfig;
@@ -31,6 +32,7 @@ pub struct Config {
     pub(crate) auth_enabled: bool,
     pub(crate) log: LogConfig,
     pub(crate) ingest: IngestConfig,
+    pub(crate) firehose: FirehoseConfig,
     pub(crate) query: QueryConfig,
     pub(crate) compactor: CompactorConfig,
     pub(crate) ingest_limits: IngestLimits,
@@ -132,6 +134,7 @@ impl Default for Config {
             auth_enabled: false,
             log: LogConfig { filter: "info".to_owned(), format: LogFormat::Text },
             ingest: IngestConfig { flush_interval: Duration::from_millis(500), flush_bytes: 8 << 20 },
+            firehose: FirehoseConfig::default(),
             query: QueryConfig { cache_bytes: 128 << 20 },
             compactor: CompactorConfig::default(),
             ingest_limits: IngestLimits::default(),
@@ -140,6 +143,8 @@ impl Default for Config {
     }
 }
 
+/// What Firehose can send.
+const MAX_ACCESS_KEY_BYTES: usize = 4096;
 const ADDRESS: &str = "an address such as 127.0.0.1:3100";
 const DURATION: &str = "a duration such as 500ms, 30s or 7d";
 const SIZE: &str = "a size such as 262144, 256KB or 8MB";
@@ -179,6 +184,11 @@ impl Config {
         &self.store
     }
 
+    /// What pushed lines are held to.
+    pub fn ingest_limits(&self) -> &IngestLimits {
+        &self.ingest_limits
+    }
+
     /// How logs are written.
     pub fn log(&self) -> &LogConfig {
         &self.log
@@ -209,6 +219,7 @@ impl Config {
                 )?,
                 flush_bytes: look.get("ingest.flush_bytes", None, raw.ingest.flush_bytes.as_ref(), d.ingest.flush_bytes, parse_size, SIZE)?,
             },
+            firehose: look.firehose(&raw.firehose)?,
             query: QueryConfig { cache_bytes: look.get("query.cache_bytes", None, raw.query.cache_bytes.as_ref(), d.query.cache_bytes, parse_size, SIZE)? },
             compactor: look.compactor(&raw.compactor)?,
             ingest_limits: look.ingest_limits(&raw.limits, d.ingest_limits)?,
@@ -274,6 +285,16 @@ impl Lookup<'_> {
         })
     }
 
+    fn firehose(&self, raw: &raw::RawFirehose) -> Result<FirehoseConfig, TarnError> {
+        let key = |text: &str| (!text.is_empty() && text.len() <= MAX_ACCESS_KEY_BYTES).then(|| Some(Secret::new(text)));
+        let tenant = |text: &str| TenantId::parse(text).ok().map(Some);
+        let access_key = self.get("firehose.access_key", None, raw.access_key.as_ref(), None, key, "an access key of at most 4096 bytes");
+        Ok(FirehoseConfig {
+            access_key: access_key.map_err(without_value)?,
+            tenant: self.get("firehose.tenant", None, raw.tenant.as_ref(), None, tenant, "a tenant id")?,
+        })
+    }
+
     fn ingest_limits(&self, raw: &raw::RawLimits, d: IngestLimits) -> Result<IngestLimits, TarnError> {
         let size = |key: &str, raw: &Option<Scalar>, default| self.get(key, None, raw.as_ref(), default, parse_size, SIZE);
         let count = |key: &str, raw: &Option<Scalar>, default| self.get(key, None, raw.as_ref(), default, parse_count, COUNT);
@@ -311,6 +332,14 @@ impl Lookup<'_> {
             max_query_memory_bytes: size("limits.max_query_memory_bytes", &raw.max_query_memory_bytes, d.max_query_memory_bytes)?,
             ..d
         })
+    }
+}
+
+/// The error without a secret in it.
+fn without_value(error: TarnError) -> TarnError {
+    match error {
+        TarnError::Setting { origin, expected, .. } => TarnError::Setting { origin, value: "***".to_owned(), expected },
+        other => other,
     }
 }
 

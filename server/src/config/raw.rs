@@ -33,6 +33,7 @@ pub(super) struct RawConfig {
     pub(super) auth: RawAuth,
     pub(super) log: RawLog,
     pub(super) ingest: RawIngest,
+    pub(super) firehose: RawFirehose,
     pub(super) query: RawQuery,
     pub(super) compactor: RawCompactor,
     pub(super) limits: RawLimits,
@@ -56,6 +57,13 @@ pub(super) struct RawLog {
 pub(super) struct RawIngest {
     pub(super) flush_interval: Option<Scalar>,
     pub(super) flush_bytes: Option<Scalar>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawFirehose {
+    pub(super) access_key: Option<Scalar>,
+    pub(super) tenant: Option<Scalar>,
 }
 
 #[derive(Debug, Default, Deserialize)]

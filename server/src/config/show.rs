@@ -54,6 +54,9 @@ impl Config {
         put("ingest", String::new());
         put("  flush_interval", duration(self.ingest.flush_interval));
         put("  flush_bytes", self.ingest.flush_bytes.to_string());
+        put("firehose", String::new());
+        put("  access_key", text(if self.firehose.access_key.is_some() { "***" } else { "" }));
+        put("  tenant", text(self.firehose.tenant.as_ref().map_or("", |tenant| tenant.as_str())));
         put("query", String::new());
         put("  cache_bytes", self.query.cache_bytes.to_string());
         put("compactor", String::new());

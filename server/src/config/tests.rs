@@ -75,6 +75,15 @@ fn the_shown_configuration_can_be_read_by_people_and_hides_secrets() {
 }
 
 #[test]
+fn an_access_key_is_shown_to_nobody() {
+    let config = resolve(&[], "[firehose]\naccess_key = \"s3cret\"\ntenant = \"ops\"\n", &[]).unwrap();
+    assert!(config.to_yaml().contains("firehose:\n  access_key: \"***\"\n  tenant: \"ops\"\n"), "{}", config.to_yaml());
+    assert!(!format!("{config:?}").contains("s3cret"));
+    let refused = resolve(&[], "", &[("TARN_FIREHOSE_ACCESS_KEY", &"x".repeat(4097))]).unwrap_err().to_string();
+    assert_eq!(refused, "TARN_FIREHOSE_ACCESS_KEY: '***' is not an access key of at most 4096 bytes");
+}
+
+#[test]
 fn the_difference_to_the_defaults_is_what_was_set() {
     assert_eq!(Config::default().diff_yaml(), "");
     let config = resolve(&[], "role = \"query\"\n[limits]\nmax_query_series = 7\nquery_timeout = \"90s\"\n", &[]).unwrap();

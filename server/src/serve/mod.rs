@@ -11,7 +11,7 @@ pub(crate) mod router;
 mod schedule;
 mod shutdown;
 pub(crate) mod state;
-mod tenant;
+pub(crate) mod tenant;
 
 use std::sync::Arc;
 

@@ -10,6 +10,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post};
 use http::{HeaderValue, StatusCode, header};
 
+use crate::firehose;
 use crate::roles::{ReadRequest, RoleAnswer};
 use crate::serve::body::BodyRefusal;
 use crate::serve::observe::{Observed, observe};
@@ -61,6 +62,7 @@ pub(crate) fn build(app: &Arc<App>) -> Router {
     ];
     if app.config.role.ingests() {
         routes.extend(PUSH_ROUTES.map(|path| (path, post(push))));
+        routes.push(("/aws/firehose", post(firehose::deliver)));
     }
     if app.config.role.queries() {
         routes.extend(READ_ROUTES.map(|path| (path, get(read).post(read))));
@@ -128,7 +130,7 @@ fn unavailable(reason: &str) -> Response {
 }
 
 /// A role's answer as HTTP.
-fn respond(answer: RoleAnswer) -> Response {
+pub(crate) fn respond(answer: RoleAnswer) -> Response {
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
