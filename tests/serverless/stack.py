@@ -12,7 +12,8 @@ from tarn import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LOG_GROUP, LOG_STREAM, LOG_BUCKET = "/app/orders", "web-1", "tarn-test-alb-logs"
-PARAMETERS = ["SubscribedLogGroup=" + LOG_GROUP, "LogBucket=" + LOG_BUCKET, "EventQueue=true", "ApiKey=true"]
+FIREHOSE_KEY = "a-key-of-firehose"
+PARAMETERS = ["SubscribedLogGroup=" + LOG_GROUP, "LogBucket=" + LOG_BUCKET, "EventQueue=true", "ApiKey=true", "FirehoseAccessKey=" + FIREHOSE_KEY]
 
 
 class Stack:
