@@ -44,6 +44,31 @@ pub enum TarnError {
         /// What is wrong with it.
         problem: String,
     },
+    /// An `[[auth.tokens]]` that cannot be used.
+    #[error("[[auth.tokens]] in the configuration file: {problem}")]
+    Tokens {
+        /// What is wrong, and with which.
+        problem: String,
+    },
+    /// A file that is read anew when it changes cannot be read.
+    #[error("cannot read {}: check {setting}", path.display())]
+    WatchedFile {
+        /// Which file.
+        path: PathBuf,
+        /// The setting that names it.
+        setting: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// `auth.tokens_file` is not of the documented form.
+    #[error("the tokens file {} is wrong: {problem}", path.display())]
+    TokensFile {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it; no secret.
+        problem: String,
+    },
     /// A function that nobody told where its data is.
     #[error("no store is named: set TARN_STORE to s3://bucket/prefix in the function's environment")]
     StoreNotNamed,
@@ -179,7 +204,7 @@ pub enum TarnError {
 /// What to try, for an error whose own text does not say it.
 fn status_note(status: StatusCode) -> &'static str {
     match status {
-        StatusCode::UNAUTHORIZED => " (name a tenant with --tenant or TARN_TENANT)",
+        StatusCode::UNAUTHORIZED => " (name a tenant with --tenant or TARN_TENANT, send a token with --token or TARN_TOKEN)",
         StatusCode::NOT_FOUND => " (the server lacks this route: is it a Tarn server, and does its --role include it?)",
         _ => "",
     }

@@ -31,7 +31,7 @@ pub struct Function {
 impl Function {
     /// Ingest: each push is an object of its own, written at once. It asks the store for nothing else, neither at start nor for a push: whether the store has a format
     /// that this version reads is for those to find out that read it, and a level-0 chunk says in itself how it is to be read.
-    /// Errors: the URL of the store, or its settings.
+    /// Errors: the URL of the store, or its settings, or a file that a setting names.
     ///
     /// `aws` says how Firehose's deliveries are read, and whose their lines are where `config` does not.
     pub fn ingest(mut config: Config, env: Env, log: LogControl, aws: Arc<aws::Settings>) -> Result<Self, TarnError> {
@@ -41,23 +41,23 @@ impl Function {
         let settings = GroupCommitSettings { direct: true, ack_timeout: ACK_TIMEOUT, ..GroupCommitSettings::default() };
         let ingester = Ingester::new(client.clone(), env.clone(), config.ingest_limits.clone(), settings);
         let role = IngestRole { ingester: ingester.clone(), aws };
-        Ok(Self::ready(Roles::new(client, &config, Some(role), None), config, env, log, Some(ingester)))
+        Self::ready(Roles::new(client, &config, Some(role), None), config, env, log, Some(ingester))
     }
 
     /// Queries, with a cache on `disk` behind the one in memory, if there is one.
-    /// Errors: the URL of the store, or its settings.
+    /// Errors: the URL of the store, or its settings, or a file that a setting names.
     pub fn query(mut config: Config, env: Env, log: LogControl, disk: Option<DiskCache>) -> Result<Self, TarnError> {
         config.role = Role::Query;
         let client = roles::open_store(&config, &env)?;
         let reader = reader::open(&client, &env, &config, disk);
-        Ok(Self::ready(Roles::new(client, &config, None, Some(reader)), config, env, log, None))
+        Self::ready(Roles::new(client, &config, None, Some(reader)), config, env, log, None)
     }
 
     /// The router takes requests at once; nothing is checked before.
-    fn ready(roles: Roles, config: Config, env: Env, log: LogControl, ingester: Option<Ingester>) -> Self {
-        let app = Arc::new(App::new(roles, config, env, log));
+    fn ready(roles: Roles, config: Config, env: Env, log: LogControl, ingester: Option<Ingester>) -> Result<Self, TarnError> {
+        let app = Arc::new(App::new(roles, config, env, log)?);
         app.set_phase(Phase::Ready);
-        Self { router: router::build(&app), app, ingester }
+        Ok(Self { router: router::build(&app), app, ingester })
     }
 
     /// The routes of the role.

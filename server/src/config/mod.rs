@@ -2,6 +2,7 @@
 //! Owns: precedence (flag, environment, file, default), the defaults, and what a setting may be.
 //! Must not know: what the settings do.
 
+mod access;
 mod compactor;
 mod raw;
 mod show;
@@ -17,6 +18,7 @@ use crate::error::TarnError;
 use crate::firehose::{FirehoseConfig, Secret};
 use raw::{RawConfig, Scalar};
 
+pub(crate) use access::{AccessConfig, Right, SecretHashes, Tenants, Token, parse_tokens_file};
 pub(crate) use compactor::CompactorConfig;
 pub(crate) use show::duration as format_duration;
 pub use units::{parse_duration, parse_size};
@@ -30,6 +32,7 @@ pub struct Config {
     pub(crate) role: Role,
     /// Whether a request without a tenant is refused. Off: it belongs to the tenant `fake`.
     pub(crate) auth_enabled: bool,
+    pub(crate) access: AccessConfig,
     pub(crate) log: LogConfig,
     pub(crate) ingest: IngestConfig,
     pub(crate) firehose: FirehoseConfig,
@@ -132,6 +135,7 @@ impl Default for Config {
             store: "./tarn-data".to_owned(),
             role: Role::All,
             auth_enabled: false,
+            access: AccessConfig::default(),
             log: LogConfig { filter: "info".to_owned(), format: LogFormat::Text },
             ingest: IngestConfig { flush_interval: Duration::from_millis(500), flush_bytes: 8 << 20 },
             firehose: FirehoseConfig::default(),
@@ -207,6 +211,7 @@ impl Config {
             store: look.get("store", args.store.as_deref(), raw.store.as_ref(), d.store, non_empty, "a folder or a URL such as s3://bucket/prefix")?,
             role: look.get("role", args.role.as_deref(), raw.role.as_ref(), d.role, Role::parse, ROLE)?,
             auth_enabled: look.get("auth.enabled", None, raw.auth.enabled.as_ref(), d.auth_enabled, parse_bool, SWITCH)?,
+            access: look.access(&raw.auth)?,
             log: look.log(&raw.log, d.log)?,
             ingest: IngestConfig {
                 flush_interval: look.get(
@@ -374,4 +379,4 @@ fn parse_off_or_duration(text: &str) -> Option<Option<Duration>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

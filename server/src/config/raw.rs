@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use super::access::RawToken;
+
 /// A value of any simple kind; `256` and `"256"` mean the same, as they do in the environment.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
@@ -43,6 +45,10 @@ pub(super) struct RawConfig {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawAuth {
     pub(super) enabled: Option<Scalar>,
+    pub(super) open: Option<RawLabels>,
+    pub(super) tokens_file: Option<Scalar>,
+    /// `[[auth.tokens]]`
+    pub(super) tokens: Vec<RawToken>,
 }
 
 #[derive(Debug, Default, Deserialize)]

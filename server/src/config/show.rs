@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::Config;
+use super::access::show_access;
 use super::compactor::{show_compactor, tenant_limits_yaml};
 
 impl Config {
@@ -48,6 +49,9 @@ impl Config {
         put("role", text(self.role.as_str()));
         put("auth", String::new());
         put("  enabled", self.auth_enabled.to_string());
+        for (key, value) in show_access(&self.access) {
+            put(&format!("  {key}"), value);
+        }
         put("log", String::new());
         put("  filter", text(&self.log.filter));
         put("  format", text(self.log.format.as_str()));

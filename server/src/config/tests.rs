@@ -8,7 +8,7 @@ fn args(list: &[&str]) -> ServeArgs {
     }
 }
 
-pub(super) fn resolve(flags: &[&str], file: &str, env: &[(&str, &str)]) -> Result<Config, TarnError> {
+pub(crate) fn resolve(flags: &[&str], file: &str, env: &[(&str, &str)]) -> Result<Config, TarnError> {
     let raw = toml::from_str(file).map_err(|e| TarnError::ConfigSyntax { path: "tarn.toml".into(), source: Box::new(e) })?;
     Config::resolve(&args(flags), raw, &|name| env.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
 }

@@ -1,6 +1,7 @@
 //! `tarn serve`: one process that listens, checks its store, answers, and stops without losing an acknowledged line.
 //! Owns: the order of start and stop. Must not know: what a request means.
 
+mod access;
 mod body;
 mod clean_path;
 mod connections;
@@ -12,6 +13,7 @@ mod schedule;
 mod shutdown;
 pub(crate) mod state;
 pub(crate) mod tenant;
+mod watched;
 
 use std::sync::Arc;
 
@@ -36,9 +38,10 @@ pub(crate) async fn run(config: Config, log: LogControl) -> Result<(), TarnError
     let listener = TcpListener::bind(listen).await.map_err(|source| TarnError::Listen { address: listen, source })?;
     let address = listener.local_addr().map_err(TarnError::io("read the listening address"))?;
     let env = Env::system();
-    let app = Arc::new(App::new(Roles::open(&config, &env)?, config, env, log));
+    let app = Arc::new(App::new(Roles::open(&config, &env)?, config, env, log)?);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, store = %app.config.redacted_store(), role = app.config.role.as_str(), "listening");
 
+    let _watching = OwnedTask::spawn(watched::run(Arc::clone(&app)));
     let (stop, stopped) = watch::channel(false);
     let mut connections = tokio::spawn(connections::serve(listener, router::build(&app), Arc::clone(&app), stopped));
     let outcome = tokio::select! {

@@ -12,6 +12,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use crate::firehose;
 use crate::roles::{ReadRequest, RoleAnswer};
+use crate::serve::access::{Guarded, guard};
 use crate::serve::body::BodyRefusal;
 use crate::serve::observe::{Observed, observe};
 use crate::serve::state::App;
@@ -74,8 +75,10 @@ pub(crate) fn build(app: &Arc<App>) -> Router {
         routes.push(("/prometheus/api/v1/alerts", get(ops::no_alerts)));
     }
     let observed = |route| from_fn_with_state(Observed { app: Arc::clone(app), route }, observe);
-    let router = routes.into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods.layer(observed(path))));
-    router.with_state(Arc::clone(app)).fallback_service(any(ops::not_found).layer(observed("other")))
+    let guarded = |route| from_fn_with_state(Guarded { app: Arc::clone(app), route }, guard);
+    // The outer layer comes last. No route goes without both.
+    let router = routes.into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods.layer(guarded(path)).layer(observed(path))));
+    router.with_state(Arc::clone(app)).fallback_service(any(ops::not_found).layer(guarded("other")).layer(observed("other")))
 }
 
 /// `POST /loki/api/v1/push`. Errors end with a newline, as Go's `http.Error` writes them.

@@ -5,8 +5,10 @@ use schema::Timestamp;
 use store::env::Env;
 
 use crate::config::Config;
+use crate::error::TarnError;
 use crate::logging::LogControl;
 use crate::roles::Roles;
+use crate::serve::access::Access;
 use crate::serve::body::BodyMemory;
 use crate::serve::metrics::Metrics;
 use crate::serve::schedule::ScheduleMetrics;
@@ -17,6 +19,7 @@ pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) env: Env,
     pub(crate) roles: Roles,
+    pub(crate) access: Access,
     pub(crate) log: LogControl,
     pub(crate) metrics: Metrics,
     pub(crate) bodies: BodyMemory,
@@ -47,9 +50,11 @@ impl Phase {
 }
 
 impl App {
-    pub(crate) fn new(roles: Roles, config: Config, env: Env, log: LogControl) -> Self {
+    /// Errors: a file that a setting names.
+    pub(crate) fn new(roles: Roles, config: Config, env: Env, log: LogControl) -> Result<Self, TarnError> {
         let started = env.now();
-        Self {
+        Ok(Self {
+            access: Access::open(&config.access, config.firehose.access_key.is_some())?,
             config,
             env,
             roles,
@@ -59,7 +64,7 @@ impl App {
             compactions: ScheduleMetrics::default(),
             started,
             phase: RwLock::new(Phase::Starting),
-        }
+        })
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -16,10 +16,7 @@ pub(crate) struct TenantRefusal {
 /// Reads the tenant of a request. `a|b` names two, which Loki allows only for queries, and only when told to.
 pub(crate) fn of_request(headers: &HeaderMap, auth_enabled: bool) -> Result<TenantId, TenantRefusal> {
     let bad = |message: String| TenantRefusal { status: StatusCode::BAD_REQUEST, message };
-    let value = match headers.get(TENANT_HEADER) {
-        None => "",
-        Some(value) => std::str::from_utf8(value.as_bytes()).map_err(|_| bad("tenant ID is not UTF-8".to_owned()))?,
-    };
+    let value = header_value(headers)?;
     if value.is_empty() {
         return match auth_enabled {
             true => Err(TenantRefusal { status: StatusCode::UNAUTHORIZED, message: "no org id".to_owned() }),
@@ -34,6 +31,17 @@ pub(crate) fn of_request(headers: &HeaderMap, auth_enabled: bool) -> Result<Tena
         }
     }
     Ok(first)
+}
+
+/// What `X-Scope-OrgID` says, empty where it is missing. Two that differ are refused: whoever checked one of them may not have seen the other.
+pub(crate) fn header_value(headers: &HeaderMap) -> Result<&str, TenantRefusal> {
+    let bad = |message: &str| TenantRefusal { status: StatusCode::BAD_REQUEST, message: message.to_owned() };
+    let mut values = headers.get_all(TENANT_HEADER).iter();
+    let Some(first) = values.next() else { return Ok("") };
+    if values.any(|other| other != first) {
+        return Err(bad("there are two X-Scope-OrgID headers, which name different tenants"));
+    }
+    std::str::from_utf8(first.as_bytes()).map_err(|_| bad("tenant ID is not UTF-8"))
 }
 
 #[cfg(test)]
@@ -59,6 +67,10 @@ mod tests {
         assert_eq!(of(Some("a|b"), true), Err((400, "multiple org IDs present".to_owned())));
         assert_eq!(of(Some(".."), true), Err((400, "tenant ID is '.' or '..'".to_owned())));
         assert_eq!(of(Some(&"x".repeat(151)), true), Err((400, "tenant ID is too long: max 150 characters".to_owned())));
+        let twice: HeaderMap = [(http::HeaderName::from_static(TENANT_HEADER), http::HeaderValue::from_static("a"))].into_iter().collect();
+        let mut differ = twice.clone();
+        differ.append(TENANT_HEADER, http::HeaderValue::from_static("b"));
+        assert_eq!(of_request(&differ, true).unwrap_err().status, 400);
         assert_eq!(of(Some("a/b"), true), Err((400, "tenant ID 'a/b' contains unsupported character '/'".to_owned())));
     }
 }
