@@ -11,7 +11,7 @@ use crate::reject::{DiscardReason, Rejections};
 use crate::request::{Decoded, PushRequest, decode_push};
 
 /// Bodies up to this size are decoded where they are; larger ones take long enough to be moved off the reactor.
-const INLINE_BYTES: usize = 32 << 10;
+pub(crate) const INLINE_BYTES: usize = 32 << 10;
 
 /// What to answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

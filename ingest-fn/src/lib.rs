@@ -3,6 +3,7 @@
 //! group commit. Two walks: [`decode_push`] (pure, no I/O) and [`Ingester::push`] (one PUT per flush); [`handle_push`] joins them.
 //! Must not know: how a chunk is encoded, which HTTP server calls it, LogQL.
 //! Logs that AWS delivers without an agent come through [`aws`], which explains how a function uses it.
+//! Elasticsearch's bulk API comes through [`elastic`].
 //! What agents send and which answers they retry: Loki's HTTP API, `POST /loki/api/v1/push`.
 
 pub mod aws;
@@ -10,6 +11,7 @@ mod commit;
 mod content;
 mod decode;
 pub mod detect_level;
+pub mod elastic;
 mod error;
 mod handler;
 mod labels;
@@ -18,6 +20,7 @@ mod metrics;
 mod reject;
 mod request;
 mod rows;
+mod time;
 #[cfg(test)]
 mod testkit;
 #[cfg(test)]

@@ -161,7 +161,7 @@ fn invalid_name(sent_name: &[u8]) -> PushError {
 
 /// A metadata name as a label name: what is not `[A-Za-z0-9_]` becomes `_`, runs of `_` become one, a leading digit gets
 /// `key_`; the double underscores around a reserved `__x__` stay. `None` if only underscores are left.
-fn normalize_name(name: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn normalize_name(name: &str) -> Option<Cow<'_, str>> {
     let reserved = name.strip_prefix("__").and_then(|rest| rest.strip_suffix("__"));
     let inner = reserved.unwrap_or(name);
     if !inner.bytes().any(|b| b.is_ascii_alphanumeric()) {

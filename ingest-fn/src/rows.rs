@@ -140,6 +140,21 @@ impl<'a> RowWriter<'a> {
         Ok(())
     }
 
+    /// Adds one entry that is a stream of its own, as a format has it that names the stream in every entry. Answers with why the entry was refused, if it was.
+    pub(crate) fn lone_entry<'p, I>(&mut self, stream: &Arc<Stream>, timestamp: i64, line: &[u8], pairs: Pairs<I>) -> Result<Option<String>, PushError>
+    where
+        I: Iterator<Item = (&'p [u8], &'p [u8])>,
+    {
+        let refused = match &stream.refusal {
+            Some(refusal) => Some(refusal.message.clone()),
+            None => self.bounds.check(timestamp, line, &pairs).map(|(_, fault)| fault.text(self.bounds.limits, stream)),
+        };
+        self.begin_stream(Arc::clone(stream));
+        self.entry(timestamp, line, pairs)?;
+        self.end_stream();
+        Ok(refused)
+    }
+
     /// Refuses a line of the current stream that was too long to be kept: `length` bytes.
     pub(crate) fn refuse_long_line(&mut self, length: usize) {
         let Some(current) = &self.current else { return };

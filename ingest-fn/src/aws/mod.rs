@@ -23,9 +23,10 @@ mod rules;
 mod settings;
 mod source;
 mod split;
-mod time;
 #[cfg(test)]
 mod golden_tests;
+
+use crate::time;
 
 pub use answer::{Answer, Passed};
 pub use batch::{Batch, PIECE_BYTES, Report, store};

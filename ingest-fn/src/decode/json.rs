@@ -5,7 +5,7 @@
 //! ```
 //! Unknown keys are skipped, keys come in any order, `null` stands for an empty list, entry or metadata object.
 
-mod cursor;
+pub(crate) mod cursor;
 
 use std::str::FromStr as _;
 use std::sync::Arc;

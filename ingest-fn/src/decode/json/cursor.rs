@@ -9,21 +9,26 @@ const MAX_DEPTH: usize = 512;
 
 /// A string's bytes: in the body, or unescaped in an [`Arena`].
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Text {
+pub(crate) struct Text {
     start: usize,
     end: usize,
     unescaped: bool,
 }
 
 impl Text {
-    pub(super) fn len(self) -> usize {
+    pub(crate) fn len(self) -> usize {
         self.end - self.start
+    }
+
+    /// The bytes `start..end` of the body.
+    pub(crate) fn of_body(start: usize, end: usize) -> Self {
+        Self { start, end: end.max(start), unescaped: false }
     }
 }
 
 /// A string as it stands in the body, its quotes left out.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RawString {
+pub(crate) struct RawString {
     start: usize,
     end: usize,
     escaped: bool,
@@ -31,52 +36,52 @@ pub(super) struct RawString {
 
 /// Unescaped strings, one after the other.
 #[derive(Debug, Default)]
-pub(super) struct Arena(Vec<u8>);
+pub(crate) struct Arena(Vec<u8>);
 
 impl Arena {
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    pub(super) fn truncate(&mut self, length: usize) {
+    pub(crate) fn truncate(&mut self, length: usize) {
         self.0.truncate(length);
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Cursor<'b> {
+pub(crate) struct Cursor<'b> {
     bytes: &'b [u8],
     at: usize,
 }
 
 #[cold]
-pub(super) fn malformed(problem: &'static str, offset: usize) -> PushError {
+pub(crate) fn malformed(problem: &'static str, offset: usize) -> PushError {
     PushError::Malformed { format: "JSON", problem, offset }
 }
 
 impl<'b> Cursor<'b> {
     /// At the start of `body`, which must be UTF-8.
-    pub(super) fn new(body: &'b [u8]) -> Result<Self, PushError> {
+    pub(crate) fn new(body: &'b [u8]) -> Result<Self, PushError> {
         if let Err(error) = simdutf8::compat::from_utf8(body) {
             return Err(malformed("not UTF-8", error.valid_up_to()));
         }
         Ok(Self { bytes: body, at: 0 })
     }
 
-    pub(super) fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.at
     }
 
-    pub(super) fn go_to(&mut self, position: usize) {
+    pub(crate) fn go_to(&mut self, position: usize) {
         self.at = position;
     }
 
     /// The bytes of `text`.
-    pub(super) fn text<'t>(&self, text: Text, arena: &'t Arena) -> &'t [u8]
+    pub(crate) fn text<'t>(&self, text: Text, arena: &'t Arena) -> &'t [u8]
     where
         'b: 't,
     {
@@ -85,12 +90,12 @@ impl<'b> Cursor<'b> {
     }
 
     /// Whether `string` spells `expected`, which needs no escapes.
-    pub(super) fn is(&self, string: RawString, expected: &str) -> bool {
+    pub(crate) fn is(&self, string: RawString, expected: &str) -> bool {
         !string.escaped && self.bytes.get(string.start..string.end) == Some(expected.as_bytes())
     }
 
     /// Nothing but white space may follow.
-    pub(super) fn end(&mut self) -> Result<(), PushError> {
+    pub(crate) fn end(&mut self) -> Result<(), PushError> {
         match self.peek() {
             None => Ok(()),
             Some(_) => Err(malformed("text after the end of the push", self.at)),
@@ -98,7 +103,7 @@ impl<'b> Cursor<'b> {
     }
 
     /// Reads `null` if it is next.
-    pub(super) fn null(&mut self) -> Result<bool, PushError> {
+    pub(crate) fn null(&mut self) -> Result<bool, PushError> {
         if self.peek() != Some(b'n') {
             return Ok(false);
         }
@@ -106,12 +111,12 @@ impl<'b> Cursor<'b> {
     }
 
     /// Reads an opening bracket.
-    pub(super) fn open(&mut self, bracket: u8, expected: &'static str) -> Result<(), PushError> {
+    pub(crate) fn open(&mut self, bracket: u8, expected: &'static str) -> Result<(), PushError> {
         self.token(bracket, expected)
     }
 
     /// In an object: the next key, with its colon read; `None` after the closing brace was read.
-    pub(super) fn key(&mut self, first: &mut bool) -> Result<Option<RawString>, PushError> {
+    pub(crate) fn key(&mut self, first: &mut bool) -> Result<Option<RawString>, PushError> {
         if self.closed(b'}', first)? {
             return Ok(None);
         }
@@ -121,18 +126,18 @@ impl<'b> Cursor<'b> {
     }
 
     /// In an array: whether another element follows; `false` after the closing bracket was read.
-    pub(super) fn element(&mut self, first: &mut bool) -> Result<bool, PushError> {
+    pub(crate) fn element(&mut self, first: &mut bool) -> Result<bool, PushError> {
         self.closed(b']', first).map(|closed| !closed)
     }
 
     /// A string, unescaped into `arena` where it must be.
-    pub(super) fn string(&mut self, arena: &mut Arena, expected: &'static str) -> Result<Text, PushError> {
+    pub(crate) fn string(&mut self, arena: &mut Arena, expected: &'static str) -> Result<Text, PushError> {
         let raw = self.raw_string(expected)?;
         self.unescape(raw, arena)
     }
 
     /// A string, or a number or boolean as it is written.
-    pub(super) fn string_or_scalar(&mut self, arena: &mut Arena, expected: &'static str) -> Result<Text, PushError> {
+    pub(crate) fn string_or_scalar(&mut self, arena: &mut Arena, expected: &'static str) -> Result<Text, PushError> {
         match self.peek() {
             Some(b'-' | b'0'..=b'9' | b't' | b'f') => {
                 let start = self.at;
@@ -144,7 +149,7 @@ impl<'b> Cursor<'b> {
     }
 
     /// `raw` without escapes.
-    pub(super) fn unescape(&self, raw: RawString, arena: &mut Arena) -> Result<Text, PushError> {
+    pub(crate) fn unescape(&self, raw: RawString, arena: &mut Arena) -> Result<Text, PushError> {
         if !raw.escaped {
             return Ok(Text { start: raw.start, end: raw.end, unescaped: false });
         }
@@ -161,7 +166,7 @@ impl<'b> Cursor<'b> {
     }
 
     /// Skips an object or array and returns its text.
-    pub(super) fn skip_container(&mut self) -> Result<&'b [u8], PushError> {
+    pub(crate) fn skip_container(&mut self) -> Result<&'b [u8], PushError> {
         self.peek();
         let start = self.at;
         self.skip_value()?;
@@ -169,7 +174,7 @@ impl<'b> Cursor<'b> {
     }
 
     /// Skips any value.
-    pub(super) fn skip_value(&mut self) -> Result<(), PushError> {
+    pub(crate) fn skip_value(&mut self) -> Result<(), PushError> {
         // Closing brackets of what is open, and whether its first member is still to come.
         let mut open: Vec<(u8, bool)> = Vec::new();
         loop {
@@ -267,7 +272,7 @@ impl<'b> Cursor<'b> {
     }
 
     /// The next byte that is not white space.
-    fn peek(&mut self) -> Option<u8> {
+    pub(crate) fn peek(&mut self) -> Option<u8> {
         loop {
             match self.bytes.get(self.at) {
                 Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,

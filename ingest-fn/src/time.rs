@@ -1,4 +1,4 @@
-//! Points in time as AWS services and log libraries write them: ISO 8601, the common log format, numbers since the epoch.
+//! Points in time as services and log libraries write them: ISO 8601, the common log format, numbers since the epoch.
 //! Pure byte parsing, one pass, no allocation. Must not know: which field of a line holds a time.
 
 /// Nanoseconds of a second.
@@ -7,13 +7,13 @@ const MONTHS: [&[u8; 3]; 12] = [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", 
 
 /// `2018-07-02T22:23:00.186641Z` and its kin: a space for the `T`, a comma for the point, no fraction, an offset such as `+02:00` or
 /// `+0200`, or nothing for UTC. The whole text must be the time.
-pub(super) fn iso(text: &[u8]) -> Option<i64> {
+pub(crate) fn iso(text: &[u8]) -> Option<i64> {
     let (nanos, rest) = iso_prefix(text)?;
     rest.is_empty().then_some(nanos)
 }
 
 /// The time that `text` starts with, and what follows it.
-pub(super) fn iso_prefix(text: &[u8]) -> Option<(i64, &[u8])> {
+pub(crate) fn iso_prefix(text: &[u8]) -> Option<(i64, &[u8])> {
     let mut reader = Reader { rest: text };
     let year = reader.number(4)?;
     reader.byte(b'-')?;
@@ -30,7 +30,7 @@ pub(super) fn iso_prefix(text: &[u8]) -> Option<(i64, &[u8])> {
 }
 
 /// `2019-12-04` and `21:02:31`, UTC.
-pub(super) fn date_and_time(date: &[u8], time: &[u8]) -> Option<i64> {
+pub(crate) fn date_and_time(date: &[u8], time: &[u8]) -> Option<i64> {
     let mut reader = Reader { rest: date };
     let year = reader.number(4)?;
     reader.byte(b'-')?;
@@ -47,7 +47,7 @@ pub(super) fn date_and_time(date: &[u8], time: &[u8]) -> Option<i64> {
 }
 
 /// `06/Feb/2019:00:00:38 +0000`, at the start of `text`.
-pub(super) fn common_log(text: &[u8]) -> Option<i64> {
+pub(crate) fn common_log(text: &[u8]) -> Option<i64> {
     let mut reader = Reader { rest: text };
     let day = reader.number(2)?;
     reader.byte(b'/')?;
@@ -66,7 +66,7 @@ pub(super) fn common_log(text: &[u8]) -> Option<i64> {
 
 /// A whole number since the epoch: seconds, milliseconds, microseconds or nanoseconds by its size. Each unit covers the years 1973 to 5138;
 /// a smaller number is no time but, say, a duration.
-pub(super) fn epoch(number: i64) -> Option<i64> {
+pub(crate) fn epoch(number: i64) -> Option<i64> {
     match number {
         100_000_000..100_000_000_000 => number.checked_mul(SECOND),
         100_000_000_000..100_000_000_000_000 => number.checked_mul(1_000_000),
@@ -78,7 +78,7 @@ pub(super) fn epoch(number: i64) -> Option<i64> {
 
 /// Seconds, milliseconds or microseconds with a fraction, rounded to a microsecond, which is about what a double can hold.
 #[expect(clippy::cast_possible_truncation, reason = "the value is checked to be within i64")]
-pub(super) fn epoch_float(number: f64) -> Option<i64> {
+pub(crate) fn epoch_float(number: f64) -> Option<i64> {
     let per_unit = match number {
         n if !(1e8..1e17).contains(&n) => return None,
         n if n < 1e11 => 1e6,
@@ -90,7 +90,7 @@ pub(super) fn epoch_float(number: f64) -> Option<i64> {
 }
 
 /// A time as text: ISO 8601, or a number since the epoch.
-pub(super) fn text(text: &[u8]) -> Option<i64> {
+pub(crate) fn text(text: &[u8]) -> Option<i64> {
     if let Some(nanos) = iso(text) {
         return Some(nanos);
     }
