@@ -40,7 +40,7 @@ impl Function {
         let client = roles::open_store(&config, &env)?;
         let settings = GroupCommitSettings { direct: true, ack_timeout: ACK_TIMEOUT, ..GroupCommitSettings::default() };
         let ingester = Ingester::new(client.clone(), env.clone(), config.ingest_limits.clone(), settings);
-        let role = IngestRole { ingester: ingester.clone(), aws };
+        let role = IngestRole { ingester: ingester.clone(), aws, elastic: Arc::clone(&config.elasticsearch) };
         Self::ready(Roles::new(client, &config, Some(role), None), config, env, log, Some(ingester))
     }
 

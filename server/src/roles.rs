@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use ingest_fn::aws::{self, FirehoseRequest};
+use ingest_fn::elastic::{ElasticRequest, ElasticSettings, handle_elastic};
 use ingest_fn::{GroupCommitSettings, Ingester, PushFormat, PushRequest, PushResponse};
 use schema::TenantId;
 use store::ObjectClient;
@@ -37,6 +38,8 @@ pub(crate) struct IngestRole {
     pub(crate) ingester: Ingester,
     /// How Firehose's deliveries are read.
     pub(crate) aws: Arc<aws::Settings>,
+    /// What the fields of Elasticsearch's documents become.
+    pub(crate) elastic: Arc<ElasticSettings>,
 }
 
 /// A read request without its socket.
@@ -80,6 +83,7 @@ impl Roles {
         let ingest = config.role.ingests().then(|| IngestRole {
             ingester: Ingester::new(client.clone(), env.clone(), config.ingest_limits.clone(), settings),
             aws: Arc::new(aws_settings(config, TenantId::default_tenant())),
+            elastic: Arc::clone(&config.elasticsearch),
         });
         let reader = config.role.queries().then(|| reader::open(&client, env, config, None));
         Ok(Self::new(client, config, ingest, reader))
@@ -124,8 +128,14 @@ impl Roles {
 
     /// Stores what Firehose delivers. The answer comes when its rows are durable or refused.
     pub(crate) async fn firehose(&self, request: FirehoseRequest) -> RoleAnswer {
-        let Some(IngestRole { ingester, aws }) = &self.ingest else { return not_found() };
+        let Some(IngestRole { ingester, aws, .. }) = &self.ingest else { return not_found() };
         aws::handle_firehose(ingester, aws, request).await.into()
+    }
+
+    /// Answers a request of Elasticsearch's API. The answer to documents comes when they are durable or refused.
+    pub(crate) async fn elastic(&self, request: ElasticRequest) -> RoleAnswer {
+        let Some(IngestRole { ingester, elastic, .. }) = &self.ingest else { return not_found() };
+        handle_elastic(ingester, elastic, request).await.into()
     }
 
     /// Answers a read request. Dropping the future cancels it.

@@ -9,7 +9,7 @@ use crate::support::{Server, THEN, client, json_push, raw};
 #[tokio::test]
 async fn unknown_paths_and_wrong_methods() {
     let server = Server::start(&[]).await;
-    for path in ["/", "/nothing", "/loki/api/v1/nothing", "/loki", "/ready/x"] {
+    for path in ["/nothing", "/loki/api/v1/nothing", "/loki", "/ready/x"] {
         let response = server.get(path).await;
         assert_eq!(response.status(), 404, "{path}");
         assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8", "{path}");

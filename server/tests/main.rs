@@ -9,6 +9,8 @@ mod config;
 #[cfg(test)]
 mod cost;
 #[cfg(test)]
+mod elastic;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod push;

@@ -34,6 +34,11 @@ fn push_proto() {
 }
 
 #[test]
+fn push_bulk() {
+    replay("push_bulk", targets::push::bulk);
+}
+
+#[test]
 fn push_json() {
     replay("push_json", targets::push::json);
 }

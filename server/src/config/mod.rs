@@ -4,13 +4,16 @@
 
 mod access;
 mod compactor;
+mod elasticsearch;
 mod raw;
 mod show;
 mod units;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use ingest_fn::elastic::ElasticSettings;
 use schema::{IngestLimits, QueryLimits, TenantId};
 
 use crate::args::{ServeArgs, StoreArgs};
@@ -36,6 +39,8 @@ pub struct Config {
     pub(crate) log: LogConfig,
     pub(crate) ingest: IngestConfig,
     pub(crate) firehose: FirehoseConfig,
+    /// What fields of documents become.
+    pub(crate) elasticsearch: Arc<ElasticSettings>,
     pub(crate) query: QueryConfig,
     pub(crate) compactor: CompactorConfig,
     pub(crate) ingest_limits: IngestLimits,
@@ -139,6 +144,7 @@ impl Default for Config {
             log: LogConfig { filter: "info".to_owned(), format: LogFormat::Text },
             ingest: IngestConfig { flush_interval: Duration::from_millis(500), flush_bytes: 8 << 20 },
             firehose: FirehoseConfig::default(),
+            elasticsearch: Arc::default(),
             query: QueryConfig { cache_bytes: 128 << 20 },
             compactor: CompactorConfig::default(),
             ingest_limits: IngestLimits::default(),
@@ -225,6 +231,7 @@ impl Config {
                 flush_bytes: look.get("ingest.flush_bytes", None, raw.ingest.flush_bytes.as_ref(), d.ingest.flush_bytes, parse_size, SIZE)?,
             },
             firehose: look.firehose(&raw.firehose)?,
+            elasticsearch: look.elasticsearch(&raw.elasticsearch)?,
             query: QueryConfig { cache_bytes: look.get("query.cache_bytes", None, raw.query.cache_bytes.as_ref(), d.query.cache_bytes, parse_size, SIZE)? },
             compactor: look.compactor(&raw.compactor)?,
             ingest_limits: look.ingest_limits(&raw.limits, d.ingest_limits)?,

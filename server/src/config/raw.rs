@@ -36,6 +36,7 @@ pub(super) struct RawConfig {
     pub(super) log: RawLog,
     pub(super) ingest: RawIngest,
     pub(super) firehose: RawFirehose,
+    pub(super) elasticsearch: RawElasticsearch,
     pub(super) query: RawQuery,
     pub(super) compactor: RawCompactor,
     pub(super) limits: RawLimits,
@@ -70,6 +71,14 @@ pub(super) struct RawIngest {
 pub(super) struct RawFirehose {
     pub(super) access_key: Option<Scalar>,
     pub(super) tenant: Option<Scalar>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawElasticsearch {
+    pub(super) label_fields: Option<RawLabels>,
+    pub(super) line_fields: Option<RawLabels>,
+    pub(super) time_fields: Option<RawLabels>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Config;
 use super::access::show_access;
 use super::compactor::{show_compactor, tenant_limits_yaml};
+use super::elasticsearch::show_elasticsearch;
 
 impl Config {
     /// The settings that differ from the defaults, as YAML.
@@ -61,6 +62,10 @@ impl Config {
         put("firehose", String::new());
         put("  access_key", text(if self.firehose.access_key.is_some() { "***" } else { "" }));
         put("  tenant", text(self.firehose.tenant.as_ref().map_or("", |tenant| tenant.as_str())));
+        put("elasticsearch", String::new());
+        for (key, value) in show_elasticsearch(&self.elasticsearch) {
+            put(&format!("  {key}"), value);
+        }
         put("query", String::new());
         put("  cache_bytes", self.query.cache_bytes.to_string());
         put("compactor", String::new());

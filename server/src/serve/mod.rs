@@ -5,6 +5,7 @@ mod access;
 mod body;
 mod clean_path;
 mod connections;
+mod elastic;
 mod metrics;
 mod observe;
 mod ops;

@@ -16,7 +16,7 @@ use crate::serve::access::{Guarded, guard};
 use crate::serve::body::BodyRefusal;
 use crate::serve::observe::{Observed, observe};
 use crate::serve::state::App;
-use crate::serve::{ops, tenant};
+use crate::serve::{elastic, ops, tenant};
 
 const PUSH_ROUTES: [&str; 2] = ["/loki/api/v1/push", "/api/prom/push"];
 
@@ -64,6 +64,7 @@ pub(crate) fn build(app: &Arc<App>) -> Router {
     if app.config.role.ingests() {
         routes.extend(PUSH_ROUTES.map(|path| (path, post(push))));
         routes.push(("/aws/firehose", post(firehose::deliver)));
+        routes.extend(elastic::routes());
     }
     if app.config.role.queries() {
         routes.extend(READ_ROUTES.map(|path| (path, get(read).post(read))));

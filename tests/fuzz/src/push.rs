@@ -1,6 +1,7 @@
-//! The push decoders: a body as sent, a protobuf message, a JSON document.
+//! The push decoders: a body as sent, a protobuf message, a JSON document, a bulk request.
 
 use bytes::Bytes;
+use ingest_fn::elastic::{ElasticSettings, decode_bulk};
 use ingest_fn::{PushFormat, PushRequest, decode_push};
 use schema::{IngestLimits, TenantId, Timestamp};
 
@@ -20,6 +21,38 @@ pub fn json(data: &[u8]) {
     let Some((first, body)) = data.split_first() else { return };
     let format = if *first == b'L' { PushFormat::Legacy } else { PushFormat::V1 };
     check("application/json", format, Bytes::copy_from_slice(body));
+}
+
+/// The bytes are the body of a bulk request; the first one chooses tight limits. Every action has an item, every document is a row, a refusal or an error, and
+/// a request cut after any of its documents stores what the whole one does.
+pub fn bulk(data: &[u8]) {
+    let Some((first, body)) = data.split_first() else { return };
+    let mut limits = IngestLimits { max_decompressed_bytes: 1 << 20, ..IngestLimits::default() };
+    if *first == b'T' {
+        limits = IngestLimits { max_line_size: 64, max_label_names_per_series: 2, max_structured_metadata_entries_count: 4, ..limits };
+    }
+    let now = Timestamp(1_793_491_200_000_000_000);
+    let settings = ElasticSettings::default();
+    let decode = |body: &[u8]| decode_bulk(body, Some("i"), &settings, &limits, now);
+    let bulk = match decode(body) {
+        Ok(bulk) => bulk,
+        Err(reason) => return assert!(!reason.is_empty()),
+    };
+    assert_eq!(decode(body).as_ref(), Ok(&bulk), "accepted once, accepted twice");
+    let rows = bulk.decoded.batch.clone();
+    assert_eq!(store::chunk::push_hash(&rows), store::chunk::push_hash(&bulk.decoded.batch));
+    let refused = bulk.decoded.rejected.lines();
+    let answer: serde_json::Value = serde_json::from_str(&bulk.answer(1)).expect("the answer is JSON");
+    let items = answer["items"].as_array().expect("an answer has items");
+    let created = items.iter().filter(|item| item.as_object().and_then(|item| item.values().next()).is_some_and(|item| item["status"] == 201)).count();
+    assert_eq!((created, answer["errors"].as_bool()), (rows.len(), Some(created < items.len())));
+    assert!(refused <= (items.len() - created) as u64);
+    // The lines of the first half, if that can stand alone.
+    let ends: Vec<usize> = body.iter().enumerate().filter_map(|(at, byte)| (*byte == b'\n').then_some(at + 1)).collect();
+    let Some((head, tail)) = ends.get(ends.len() / 2).and_then(|at| body.split_at_checked(*at)) else { return };
+    if let (Ok(head), Ok(tail)) = (decode(head), decode(tail)) {
+        assert_eq!(head.decoded.lines + tail.decoded.lines, rows.len() as u64, "the halves store what the whole does");
+    }
 }
 
 /// What is accepted counts its lines right, can be hashed and is the same the second time.
