@@ -13,6 +13,10 @@ mod elastic;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod isolation;
+#[cfg(test)]
+mod malformed;
+#[cfg(test)]
 mod push;
 #[cfg(test)]
 mod shutdown;

@@ -67,6 +67,9 @@ fn a_token_fixes_the_tenant_and_the_access() {
         (delete, Method::DELETE, vec![reader], Err(403)),
         (delete, Method::POST, vec![agent, (TENANT_HEADER, "a")], Err(403)),
         (delete, Method::POST, vec![root, (TENANT_HEADER, "a")], Ok(Some("a"))),
+        // /loki/api/v1/%64elete
+        ("/loki/api/v1/{*path}", Method::POST, vec![reader], Err(403)),
+        ("/loki/api/v1/{*path}", Method::GET, vec![reader], Ok(Some("a"))),
         ("/metrics", Method::GET, vec![reader], Err(403)),
         ("/metrics", Method::GET, vec![("authorization", "Bearer o-secret")], Ok(None)),
         ("/config", Method::GET, vec![], Err(401)),
