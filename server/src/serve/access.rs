@@ -146,6 +146,7 @@ impl Need {
 /// What a route asks for, by its pattern. One that is not known here takes data: agents speak to it.
 fn need(route: &str, method: &Method) -> Need {
     const READ: [&str; 4] = ["/loki/api/v1/", "/api/prom/", "/tarn/api/v1/", "/prometheus/"];
+    let is_read = READ.iter().any(|prefix| route.starts_with(prefix));
     let is_question = matches!(*method, Method::GET | Method::HEAD);
     match route {
         // The fallback, which has nothing to give.
@@ -156,8 +157,8 @@ fn need(route: &str, method: &Method) -> Need {
         "/loki/api/v1/push" | "/api/prom/push" => Need::Write,
         "/loki/api/v1/delete" if !is_question => Need::Delete,
         // The role reads escapes in a path, so that this may be a delete too.
-        _ if route.contains("{*") && !is_question => Need::Delete,
-        _ if READ.iter().any(|prefix| route.starts_with(prefix)) => Need::Read,
+        _ if is_read && route.contains("{*") && !is_question => Need::Delete,
+        _ if is_read => Need::Read,
         _ => Need::Write,
     }
 }

@@ -83,6 +83,8 @@ fn a_token_fixes_the_tenant_and_the_access() {
         // A route that another file adds.
         ("/otlp/v1/logs", Method::POST, vec![reader], Err(403)),
         ("/{index}/_bulk", Method::POST, vec![agent, (TENANT_HEADER, "a")], Ok(Some("a"))),
+        ("/elasticsearch/{*path}", Method::POST, vec![agent, (TENANT_HEADER, "a")], Ok(Some("a"))),
+        ("/elasticsearch/{*path}", Method::POST, vec![reader], Err(403)),
     ] {
         assert_eq!(admit(route, method.clone(), &headers), expected.map(|tenant| tenant.map(str::to_owned)), "{method} {route} {headers:?}");
     }
