@@ -103,8 +103,8 @@ impl Default for PlanSettings {
             partition_bytes: 80 << 20,
             file_bytes: 256 << 20,
             max_inputs: 512,
-            input_memory: 40 << 20,
-            output_memory: 28 << 20,
+            input_memory: 64 << 20,
+            output_memory: 40 << 20,
         }
     }
 }
