@@ -92,6 +92,18 @@ async fn a_query_ends_before_its_function_does() {
     assert_eq!((answer["statusCode"].clone(), answer["headers"]["retry-after"].clone()), (json!(503), json!("1")), "{answer}");
 }
 
+/// A function's URL speaks no WebSocket.
+#[tokio::test]
+async fn a_tail_is_refused_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut reader = Lambda::query(folder.path(), &[]).await;
+    let mut request = query(r#"{app="api"}"#, "");
+    request["rawPath"] = json!("/loki/api/v1/tail");
+    let answer = reader.invoke(&request).await.json();
+    let text = answer["body"].as_str().unwrap();
+    assert!(answer["statusCode"] == 501 && text.contains("/loki/api/v1/query_range") && text.contains("tarn serve"), "{answer}");
+}
+
 #[tokio::test]
 async fn a_deadline_that_is_none_is_ignored() {
     let folder = tempfile::tempdir().unwrap();

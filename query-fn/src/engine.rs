@@ -5,6 +5,7 @@
 
 mod answer;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
-use schema::QueryLimits;
+use schema::{ChunkHash, QueryLimits};
 use store::ErrorKind;
 use store::chunk::ChunkCache;
 use store::env::Env;
@@ -24,6 +25,8 @@ use store::snapshot::PruneCounts;
 use crate::physical::{LogPlanner, PlanContext};
 use crate::result::QueryStatistics;
 use crate::{QueryError, QueryResult, logical, optimize};
+
+pub(crate) use answer::categorized;
 
 pub use crate::logical::{Direction, Evaluation, QuerySpec};
 
@@ -72,10 +75,19 @@ impl Engine {
     /// The answer to `spec`, what it cost, and warnings for the client. A chunk that vanishes meanwhile starts the query
     /// over, a few times. Errors: [`QueryError::Timeout`] after `query_timeout`; what the plan says. Cancel-safe.
     pub async fn run(&self, spec: &QuerySpec) -> Result<(QueryResult, QueryStatistics, Vec<String>), QueryError> {
+        self.run_on(spec, None).await
+    }
+
+    /// As [`Self::run`]. Of level 0 only the chunks in `known` are read, where it is given; compacted chunks always.
+    pub(crate) async fn run_on(
+        &self,
+        spec: &QuerySpec,
+        known: Option<&Arc<HashSet<ChunkHash>>>,
+    ) -> Result<(QueryResult, QueryStatistics, Vec<String>), QueryError> {
         let started = self.env.monotonic();
         let requests = Arc::new(RequestStats::new());
         let client = self.client.with_stats(Arc::clone(&requests));
-        let answered = tokio::time::timeout(self.limits.query_timeout, self.answer(spec, &client)).await;
+        let answered = tokio::time::timeout(self.limits.query_timeout, self.answer(spec, &client, known)).await;
         let (result, mut statistics, warnings) = answered.map_err(|_| QueryError::Timeout)??;
         statistics.exec_seconds = self.env.monotonic().saturating_sub(started).as_secs_f64();
         answer::count_requests(&requests, &mut statistics);
@@ -83,22 +95,33 @@ impl Engine {
         Ok((result, statistics, warnings))
     }
 
-    async fn answer(&self, spec: &QuerySpec, client: &ObjectClient) -> Result<(QueryResult, QueryStatistics, Vec<String>), QueryError> {
+    async fn answer(
+        &self,
+        spec: &QuerySpec,
+        client: &ObjectClient,
+        known: Option<&Arc<HashSet<ChunkHash>>>,
+    ) -> Result<(QueryResult, QueryStatistics, Vec<String>), QueryError> {
         let mut attempt = 1;
         loop {
-            match self.attempt(spec, client).await {
+            match self.attempt(spec, client, known).await {
                 Err(QueryError::Store { source }) if source.kind() == ErrorKind::NotFound && attempt < MAX_ATTEMPTS => attempt += 1,
                 result => return result,
             }
         }
     }
 
-    async fn attempt(&self, spec: &QuerySpec, client: &ObjectClient) -> Result<(QueryResult, QueryStatistics, Vec<String>), QueryError> {
+    async fn attempt(
+        &self,
+        spec: &QuerySpec,
+        client: &ObjectClient,
+        known: Option<&Arc<HashSet<ChunkHash>>>,
+    ) -> Result<(QueryResult, QueryStatistics, Vec<String>), QueryError> {
         let mut statistics = QueryStatistics::default();
         if let Some(result) = answer::of_literal(spec) {
             return Ok((result, statistics, Vec::new()));
         }
-        let context = Arc::new(PlanContext::new(client.clone(), self.cache.clone(), self.partitions, self.env.now().as_nanos()));
+        let context = PlanContext::new(client.clone(), self.cache.clone(), self.partitions, self.env.now().as_nanos());
+        let context = Arc::new(PlanContext { known: known.cloned(), ..context });
         let session = self.session(&context)?;
         let plan = logical::build(spec)?;
         let plan = session.optimize(&plan).map_err(QueryError::from_datafusion)?;

@@ -18,7 +18,9 @@ mod template;
 pub mod samples;
 mod response;
 pub mod result;
+mod row_pipeline;
 mod row_selector;
+pub mod tail;
 
 pub use error::QueryError;
 pub use result::QueryResult;

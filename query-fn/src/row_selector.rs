@@ -2,27 +2,21 @@
 //! Owns: which log queries may say what is deleted, the answer for one row.
 //! Must not know: when a request counts, where rows are, Arrow, plans, HTTP.
 
-use std::borrow::Cow;
-use std::sync::Arc;
-
 use logql::Expr;
 use logql::ast;
 use schema::{LabelSet, Matcher, Timestamp};
 use store::chunk::MetadataSet;
 
 use crate::QueryError;
-use crate::labels::{LabelsView, RowLabels, encode_row};
-use crate::line_filter::{LineFilterStage, LineMatcher};
-use crate::pipeline::{self, NeededLabels, Row, Stage, Verdict};
+use crate::labels::{LabelsView, encode_row};
+use crate::pipeline::NeededLabels;
+use crate::row_pipeline::RowPipeline;
 
 /// A compiled log query that says of a row whether the query would answer with it.
 #[derive(Debug)]
 pub struct RowSelector {
     matchers: Vec<Matcher>,
-    /// Line filters that see the line as it was stored, whatever stands before them: they are the cheapest to ask.
-    lines: LineMatcher,
-    /// What else the pipeline holds, in the order written.
-    stages: Vec<Arc<dyn Stage>>,
+    pipeline: RowPipeline,
 }
 
 impl RowSelector {
@@ -33,18 +27,10 @@ impl RowSelector {
         let Expr::Log(log) = logql::parse_without_validation(query)? else {
             return Err(QueryError::Invalid { message: "a metric query selects no rows: write a log query".to_owned() });
         };
-        let (mut filters, mut stages) = (Vec::new(), Vec::new());
-        let mut line_is_stored = true;
-        for stage in log.stages {
-            line_is_stored = line_is_stored && keeps_line(&stage);
-            match stage {
-                ast::Stage::LineFilter(filter) if line_is_stored => filters.push(filter),
-                ast::Stage::LineFilter(filter) => stages.push(Arc::new(LineFilterStage(LineMatcher::compile(&[filter])?)) as Arc<dyn Stage>),
-                ast::Stage::LineFormat(_) | ast::Stage::LabelFormat(_) => return Err(refused(&stage)),
-                stage => stages.push(pipeline::build(&stage, &NeededLabels::All, 0)?),
-            }
+        if let Some(stage) = log.stages.iter().find(|stage| matches!(stage, ast::Stage::LineFormat(_) | ast::Stage::LabelFormat(_))) {
+            return Err(refused(stage));
         }
-        Ok(Self { matchers: log.matchers, lines: LineMatcher::compile(&filters)?, stages })
+        Ok(Self { matchers: log.matchers, pipeline: RowPipeline::compile(log.stages, 0)? })
     }
 
     /// Whether rows of the stream with these labels may be meant.
@@ -59,39 +45,33 @@ impl RowSelector {
 
     /// Whether every row of a stream that [`Self::matches_stream`] accepts is meant.
     pub fn is_stream_only(&self) -> bool {
-        self.lines.passes_all() && self.stages.is_empty()
+        self.pipeline.lines().passes_all() && self.pipeline.stages().is_empty()
     }
 
     /// Whether a row's line says whether it is meant.
     pub(crate) fn reads_lines(&self) -> bool {
-        !self.lines.passes_all() || self.stages.iter().any(|stage| !stage.reads_only_labels())
+        !self.pipeline.lines().passes_all() || self.pipeline.stages().iter().any(|stage| !stage.reads_only_labels())
     }
 
     /// Whether a row's structured metadata may say whether it is meant.
     pub(crate) fn reads_metadata(&self) -> bool {
-        !self.stages.is_empty()
+        !self.pipeline.stages().is_empty()
     }
 
     /// Whether this row of a stream that [`Self::matches_stream`] accepts is meant.
     pub(crate) fn keeps(&self, labels: &LabelSet, at: Timestamp, line: &[u8], metadata: &MetadataSet) -> bool {
-        if !self.lines.matches(line) {
+        if !self.pipeline.lines().matches(line) {
             return false;
         }
-        if self.stages.is_empty() {
+        if self.pipeline.stages().is_empty() {
             return true;
         }
         let mut encoded = Vec::new();
         encode_row(labels, metadata, &NeededLabels::All, &mut encoded);
         // What was just encoded can be decoded.
         let view = LabelsView::decode(&encoded).unwrap_or_default();
-        let mut row = Row { timestamp: at.as_nanos(), line: Cow::Borrowed(line), labels: RowLabels::new(&view) };
-        self.stages.iter().all(|stage| stage.apply(&mut row) == Verdict::Keep)
+        self.pipeline.run_stages(at.as_nanos(), line, &view).is_some()
     }
-}
-
-/// Whether the line after the stage is the line before it.
-const fn keeps_line(stage: &ast::Stage) -> bool {
-    !matches!(stage, ast::Stage::Unpack | ast::Stage::Decolorize | ast::Stage::LineFormat(_))
 }
 
 fn refused(stage: &ast::Stage) -> QueryError {

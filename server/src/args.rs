@@ -17,6 +17,7 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     Push(PushArgs),
     Query(QueryArgs),
+    Tail(TailArgs),
     Labels(LabelsArgs),
     Series(SeriesArgs),
     Explain(ExplainArgs),
@@ -168,6 +169,36 @@ pub(crate) struct QueryArgs {
     pub(crate) stats: bool,
     #[command(flatten)]
     pub(crate) time: TimeArgs,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+}
+
+/// Follow a log query: print the last lines, then every new one.
+///
+/// Ends with Ctrl-C. A broken connection is made again, without repeating or losing lines.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  tarn tail '{app=\"api\"} |= \"error\"'\n  tarn tail '{env=\"prod\"} | json | status >= 500' --since 10m --limit 500\n  tarn tail --store s3://my-logs/tarn '{app=\"api\"}' --output raw | grep -v healthz"
+)]
+pub(crate) struct TailArgs {
+    /// The query: a log query, with or without a pipeline
+    #[arg(value_name = "LOGQL")]
+    pub(crate) query: String,
+    /// How far back to look for the first lines; lines that are older are not printed even if they arrive later [default: 1h]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) since: Option<String>,
+    /// Most lines to print of those that are there already
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    pub(crate) limit: u32,
+    /// Seconds for which lines are held back, so that late ones still come in the order of their time
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=5))]
+    pub(crate) delay_for: u32,
+    /// Text with time and labels, one JSON object a line, or the bare line
+    #[arg(long, short, value_enum, default_value_t = OutputFormat::Default)]
+    pub(crate) output: OutputFormat,
+    /// Leave the labels out of the text
+    #[arg(long)]
+    pub(crate) no_labels: bool,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
 }

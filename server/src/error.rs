@@ -179,6 +179,12 @@ pub enum TarnError {
         /// What was tried, or what is wrong.
         what: String,
     },
+    /// The server will not send any more lines.
+    #[error("the tail was ended: {reason}")]
+    TailEnded {
+        /// What it said.
+        reason: String,
+    },
     /// Paging cannot go on.
     #[error(
         "more than {limit} entries share the timestamp {timestamp}, which is more than one answer may hold: narrow the query, or raise max_entries_limit_per_query"

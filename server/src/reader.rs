@@ -6,11 +6,12 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use query_fn::api::{Api, ApiRequest};
+use query_fn::tail::Tail;
 use store::chunk::{ChunkCache, DiskCache};
 use store::{Env, ObjectClient};
 
 use crate::config::Config;
-use crate::roles::{ReadRequest, ReadRole, RoleAnswer};
+use crate::roles::{LiveTail, ReadRequest, ReadRole, RoleAnswer, TailStart};
 
 /// The query engine on `client`, with a cache in memory and, if there is one, on `disk`.
 pub(crate) fn open(client: &ObjectClient, env: &Env, config: &Config, disk: Option<DiskCache>) -> Arc<dyn ReadRole> {
@@ -32,5 +33,25 @@ impl ReadRole for Engine {
         let answer =
             self.0.handle(request).map(|answer| answer.map(|response| RoleAnswer { status: response.status, headers: response.headers, body: response.body }));
         answer.boxed()
+    }
+
+    fn tail(&self, request: ReadRequest) -> Result<TailStart, Box<RoleAnswer>> {
+        let checked = self.0.tail_request(&request.path, &request.query, &request.headers, request.tenant);
+        let request = checked.map_err(|error| Box::new(RoleAnswer::text(error.status(), error.to_string())))?;
+        let api = self.0.clone();
+        let start = async move {
+            let tail = api.tail(request).await.map_err(|error| error.to_string())?;
+            Ok(Box::new(Following(tail)) as Box<dyn LiveTail>)
+        };
+        Ok(start.boxed())
+    }
+}
+
+#[derive(Debug)]
+struct Following(Tail);
+
+impl LiveTail for Following {
+    fn next(&mut self) -> BoxFuture<'_, Result<String, String>> {
+        self.0.next().map(|frame| frame.map_err(|ended| ended.to_string())).boxed()
     }
 }

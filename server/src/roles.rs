@@ -30,6 +30,8 @@ pub(crate) struct Roles {
     store: String,
     ingest: Option<IngestRole>,
     reader: Option<Arc<dyn ReadRole>>,
+    /// Whether this process lives on when it has answered, so that it can hold a connection open.
+    stays: bool,
 }
 
 /// What stores lines.
@@ -68,10 +70,30 @@ impl From<PushResponse> for RoleAnswer {
     }
 }
 
+impl RoleAnswer {
+    /// Plain text.
+    pub(crate) fn text(status: StatusCode, text: String) -> Self {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))]);
+        Self { status, headers, body: Bytes::from(text) }
+    }
+}
+
 /// Answers read requests. A trait, so that a process without this role does not link the query engine.
 pub(crate) trait ReadRole: fmt::Debug + Send + Sync {
     /// Answers `request`; `None` for a path that is not part of the read API. Dropping the future cancels the query.
     fn read(&self, request: ReadRequest) -> BoxFuture<'_, Option<RoleAnswer>>;
+
+    /// Checks what a tail is asked for, and returns what begins it. Errors: what is answered in place of an upgrade.
+    fn tail(&self, request: ReadRequest) -> Result<TailStart, Box<RoleAnswer>>;
+}
+
+/// Begins a tail. Errors: the text for the close frame.
+pub(crate) type TailStart = BoxFuture<'static, Result<Box<dyn LiveTail>, String>>;
+
+/// A tail that runs; dropping it ends it.
+pub(crate) trait LiveTail: fmt::Debug + Send {
+    /// The next frame, JSON text. Errors: why there are no more. Cancel-safe.
+    fn next(&mut self) -> BoxFuture<'_, Result<String, String>>;
 }
 
 impl Roles {
@@ -86,12 +108,12 @@ impl Roles {
             elastic: Arc::clone(&config.elasticsearch),
         });
         let reader = config.role.queries().then(|| reader::open(&client, env, config, None));
-        Ok(Self::new(client, config, ingest, reader))
+        Ok(Self { stays: true, ..Self::new(client, config, ingest, reader) })
     }
 
-    /// These roles on the store of `client`, which `config` names.
+    /// These roles on the store of `client`, which `config` names, for a process that may stop between two requests.
     pub(crate) fn new(client: ObjectClient, config: &Config, ingest: Option<IngestRole>, reader: Option<Arc<dyn ReadRole>>) -> Self {
-        Self { client, store: config.redacted_store(), ingest, reader }
+        Self { client, store: config.redacted_store(), ingest, reader, stays: false }
     }
 
     /// The store.
@@ -144,6 +166,17 @@ impl Roles {
         reader.read(request).await.unwrap_or_else(not_found)
     }
 
+    /// Checks a tail and returns what begins it. Errors: what is answered in its place.
+    pub(crate) fn tail(&self, request: ReadRequest) -> Result<TailStart, Box<RoleAnswer>> {
+        let Some(reader) = &self.reader else { return Err(Box::new(not_found())) };
+        if !self.stays {
+            let message =
+                "this is a function, which answers and stops, so it cannot tail: poll /loki/api/v1/query_range, or ask a process that runs 'tarn serve'";
+            return Err(Box::new(RoleAnswer::text(StatusCode::NOT_IMPLEMENTED, message.to_owned())));
+        }
+        reader.tail(request)
+    }
+
     /// Makes every accepted push durable and refuses further ones, so that they are retried elsewhere.
     pub(crate) async fn shut_down(&self) {
         if let Some(IngestRole { ingester, .. }) = &self.ingest {
@@ -171,6 +204,5 @@ pub(crate) fn store_error(store: &str, source: store::StoreError) -> TarnError {
 
 /// The body of Go's `http.NotFound`.
 fn not_found() -> RoleAnswer {
-    let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))]);
-    RoleAnswer { status: StatusCode::NOT_FOUND, headers, body: Bytes::from_static(b"404 page not found\n") }
+    RoleAnswer::text(StatusCode::NOT_FOUND, "404 page not found\n".to_owned())
 }

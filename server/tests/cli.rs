@@ -147,7 +147,7 @@ fn a_server_that_is_not_there_is_named() {
 
 #[test]
 fn help_explains_with_examples() {
-    for command in ["serve", "push", "query", "labels", "series", "explain"] {
+    for command in ["serve", "push", "query", "tail", "labels", "series", "explain"] {
         let output = run(&[command, "--help"], &[], b"");
         assert!(output.status.success());
         assert!(stdout(&output).contains("Examples:\n  "), "{command}");

@@ -24,3 +24,5 @@ mod shutdown;
 mod start;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tail;

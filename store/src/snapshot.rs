@@ -316,7 +316,7 @@ impl Candidate {
 }
 
 /// Whether the label filter of a chunk allows a stream that passes `matcher`. Only a label that must have one certain value can be looked up.
-fn filter_may_match(bloom: &LabelBloom, matcher: &Matcher) -> bool {
+pub fn filter_may_match(bloom: &LabelBloom, matcher: &Matcher) -> bool {
     matcher.op() != MatchOp::Equal || matcher.value().is_empty() || bloom.may_contain(matcher.name(), matcher.value())
 }
 

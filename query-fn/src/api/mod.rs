@@ -13,6 +13,7 @@ mod query;
 mod reply;
 mod route;
 mod selector;
+mod tail;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use store::{Env, ObjectClient};
 use crate::QueryError;
 use crate::engine::Engine;
 use crate::metadata::Scope;
+use crate::tail::Tails;
 use form::Form;
 use route::{Found, Route};
 
@@ -69,6 +71,7 @@ struct Shared {
     limits: QueryLimits,
     cache: ChunkCache,
     engine: Engine,
+    tails: Tails,
 }
 
 /// One request, its parameters read.
@@ -90,7 +93,8 @@ impl Api {
     /// As [`Self::new`], with a cache of the caller's making.
     pub fn with_cache(client: ObjectClient, env: Env, limits: QueryLimits, cache: ChunkCache) -> Self {
         let engine = Engine::new(client.clone(), env.clone(), limits.clone(), cache.clone());
-        Self { shared: Arc::new(Shared { client, env, limits, cache, engine }) }
+        let tails = Tails::new(client.clone(), env.clone(), cache.clone(), engine.clone());
+        Self { shared: Arc::new(Shared { client, env, limits, cache, engine, tails }) }
     }
 
     /// Answers `request`; `None` for a path that is not part of the read API. Dropping the future cancels the query.

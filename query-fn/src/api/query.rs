@@ -1,6 +1,6 @@
 //! `query_range`, `query`, their older form, `format_query` and `explain`.
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use logql::ast::{Expr, LineFilter, LineFilterOp, LineOperand, Stage};
 use serde_json::json;
 
@@ -112,14 +112,15 @@ impl Call<'_> {
 
     async fn run(&self, spec: &QuerySpec) -> Result<ApiResponse, QueryError> {
         let (result, statistics, warnings) = self.shared.engine.run(spec).await?;
-        let answer = Answer { result: &result, statistics: &statistics, warnings: &warnings, encoding: self.label_encoding(), direction: spec.direction };
+        let answer =
+            Answer { result: &result, statistics: &statistics, warnings: &warnings, encoding: label_encoding(self.headers), direction: spec.direction };
         Ok(ApiResponse::json(write_answer(&answer)))
     }
+}
 
-    /// The header holds a comma-separated list of flags.
-    fn label_encoding(&self) -> LabelEncoding {
-        let values = self.headers.get_all(ENCODING_FLAGS_HEADER).into_iter().filter_map(|value| value.to_str().ok());
-        let is_asked_for = values.flat_map(|value| value.split(',')).any(|flag| flag.trim() == CATEGORIZE_LABELS);
-        if is_asked_for { LabelEncoding::Categorized } else { LabelEncoding::Merged }
-    }
+/// The header holds a comma-separated list of flags.
+pub(super) fn label_encoding(headers: &HeaderMap) -> LabelEncoding {
+    let values = headers.get_all(ENCODING_FLAGS_HEADER).into_iter().filter_map(|value| value.to_str().ok());
+    let is_asked_for = values.flat_map(|value| value.split(',')).any(|flag| flag.trim() == CATEGORIZE_LABELS);
+    if is_asked_for { LabelEncoding::Categorized } else { LabelEncoding::Merged }
 }

@@ -92,7 +92,8 @@ impl Streams {
     }
 }
 
-fn categorized(labels: &LabelsView<'_>) -> CategorizedLabels {
+/// Labels by where they came from.
+pub(crate) fn categorized(labels: &LabelsView<'_>) -> CategorizedLabels {
     let mut out = CategorizedLabels::default();
     for label in labels.iter() {
         let list = match label.category {

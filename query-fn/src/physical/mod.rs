@@ -2,6 +2,7 @@
 //! Owns: which operator runs which node, pruning, the spread of work over partitions.
 //! Must not know: LogQL text, HTTP.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties as _};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use logql::ast::{RangeOp, Stage, VectorOp};
 use parking_lot::Mutex;
+use schema::{ChunkHash, ChunkName};
 use store::chunk::ChunkCache;
 use store::object::ObjectClient;
 use store::snapshot::{PruneCounts, Snapshot};
@@ -41,6 +43,8 @@ pub struct PlanContext {
     pub now: i64,
     /// What the operators did.
     pub statistics: Arc<ScanStatistics>,
+    /// The chunks of level 0 that may be read, where not all may.
+    pub known: Option<Arc<HashSet<ChunkHash>>>,
     /// What each scan left out, in the order of planning.
     pub pruned: Mutex<Vec<PruneCounts>>,
 }
@@ -48,7 +52,7 @@ pub struct PlanContext {
 impl PlanContext {
     /// A context without anything planned yet.
     pub fn new(client: ObjectClient, cache: ChunkCache, partitions: usize, now: i64) -> Self {
-        Self { client, cache, partitions: partitions.max(1), now, statistics: Arc::default(), pruned: Mutex::default() }
+        Self { client, cache, partitions: partitions.max(1), now, statistics: Arc::default(), known: None, pruned: Mutex::default() }
     }
 }
 
@@ -138,7 +142,13 @@ impl NodePlanner {
     /// The rows of a scan, those that are read and those that are only counted.
     async fn scan(&self, scan: &StreamScan) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
         let context = &self.context;
-        let snapshot = Snapshot::load(&context.client, &scan.tenant, &scan.range, &scan.matchers, &context.cache).await?;
+        let mut snapshot = Snapshot::load(&context.client, &scan.tenant, &scan.range, &scan.matchers, &context.cache).await?;
+        if let Some(known) = &context.known {
+            snapshot.chunks.retain(|chunk| match &chunk.chunk.name {
+                ChunkName::Level0(key) => known.contains(&key.hash),
+                ChunkName::Level1(_) => true,
+            });
+        }
         context.pruned.lock().push(snapshot.pruned);
         let mut counter = scan.counts.map(|windows| MinuteCounter::new(windows, scan.labels.clone()));
         let units = units_of(&snapshot, &Deletes::of(&snapshot)?, &context.cache, scan.stop.as_ref(), counter.as_mut());

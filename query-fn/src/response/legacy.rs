@@ -12,26 +12,33 @@ use crate::result::{QueryStatistics, StreamResult};
 
 /// `{"streams":[{"labels":"{a=\"b\"}","entries":[{"ts":"...","line":"..."}]}],"stats":{...}}`, ending with a newline.
 pub(crate) fn write_streams(streams: &[StreamResult], statistics: &QueryStatistics, direction: Direction) -> Vec<u8> {
-    let mut out = br#"{"streams":["#.to_vec();
+    let mut out = b"{".to_vec();
+    write_stream_list(&mut out, streams, direction);
+    out.extend_from_slice(br#","stats":"#);
+    write_stats(&mut out, statistics);
+    out.extend_from_slice(b"}\n");
+    out
+}
+
+/// The member `streams`.
+pub(super) fn write_stream_list(out: &mut Vec<u8>, streams: &[StreamResult], direction: Direction) {
+    out.extend_from_slice(br#""streams":["#);
     for (i, stream) in group(streams, LabelEncoding::Merged, direction).into_values().enumerate() {
-        comma(&mut out, i);
+        comma(out, i);
         out.extend_from_slice(br#"{"labels":"#);
-        write_string(&mut out, &label_text(&stream.labels), Escape::Json);
+        write_string(out, &label_text(&stream.labels), Escape::Json);
         out.extend_from_slice(br#","entries":["#);
         for (j, (entry, _)) in stream.entries.into_iter().enumerate() {
-            comma(&mut out, j);
+            comma(out, j);
             out.extend_from_slice(br#"{"ts":"#);
-            write_string(&mut out, &rfc3339(Timestamp(entry.timestamp)), Escape::Json);
+            write_string(out, &rfc3339(Timestamp(entry.timestamp)), Escape::Json);
             out.extend_from_slice(br#","line":"#);
-            write_bytes(&mut out, &entry.line, Escape::Html);
+            write_bytes(out, &entry.line, Escape::Html);
             out.push(b'}');
         }
         out.extend_from_slice(b"]}");
     }
-    out.extend_from_slice(br#"],"stats":"#);
-    write_stats(&mut out, statistics);
-    out.extend_from_slice(b"}\n");
-    out
+    out.push(b']');
 }
 
 /// `{"values":["a","b"]}`; the member is left out when there are none.
@@ -46,7 +53,7 @@ pub(crate) fn write_values(values: &BTreeSet<String>) -> Vec<u8> {
 }
 
 /// `2026-11-01T00:00:00.000000001Z`, decimals only as many as needed.
-fn rfc3339(at: Timestamp) -> String {
+pub(super) fn rfc3339(at: Timestamp) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(at.0)).map_or_else(|_| at.to_string(), |time| time.to_string())
 }
 

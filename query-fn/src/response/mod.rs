@@ -6,4 +6,5 @@ pub(crate) mod json;
 pub(crate) mod legacy;
 pub(crate) mod query;
 pub(crate) mod stats;
+pub(crate) mod tail;
 pub(crate) mod volume;

@@ -125,7 +125,7 @@ pub(super) fn label_text(labels: &[(&str, &str)]) -> String {
     out
 }
 
-fn write_streams(out: &mut Vec<u8>, streams: &[StreamResult], encoding: LabelEncoding, direction: Direction) {
+pub(super) fn write_streams(out: &mut Vec<u8>, streams: &[StreamResult], encoding: LabelEncoding, direction: Direction) {
     out.push(b'[');
     for (i, stream) in group(streams, encoding, direction).into_values().enumerate() {
         comma(out, i);

@@ -10,15 +10,17 @@ use schema::TenantId;
 use store::env::Env;
 
 use crate::args::TargetArgs;
+use crate::cli::tail::{TailSource, websocket};
 use crate::config::Config;
 use crate::error::TarnError;
-use crate::roles::{ReadRequest, Roles};
+use crate::roles::{ReadRequest, RoleAnswer, Roles};
 use crate::serve::TENANT_HEADER;
 
 const DEFAULT_URL: &str = "http://127.0.0.1:3100";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer than any server lets a query run, so that the server's own text arrives.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
+const TAIL_PATH: &str = "/loki/api/v1/tail";
 
 /// Longer parameters travel as a form, since servers and proxies bound the length of a URL.
 const MAX_URL_PARAMETERS: usize = 4096;
@@ -43,6 +45,14 @@ pub(crate) struct Store {
     env: Env,
 }
 
+/// Which versions of HTTP a server may be asked in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    Any,
+    /// A connection of HTTP/2 does not become a WebSocket.
+    Http1,
+}
+
 /// A push as it travels.
 #[derive(Clone, Debug)]
 pub(crate) struct PushBody {
@@ -65,7 +75,27 @@ impl Client {
     pub(crate) async fn open(target: &TargetArgs, env: &Env) -> Result<Self, TarnError> {
         match &target.store {
             Some(url) => Ok(Self::Store(Box::new(Store::open(url, target, env).await?))),
-            None => Ok(Self::Server(Server::open(target)?)),
+            None => Ok(Self::Server(Server::open(target, Version::Any)?)),
+        }
+    }
+
+    /// As [`Self::open`], for [`Self::tail`].
+    pub(crate) async fn open_for_tail(target: &TargetArgs, env: &Env) -> Result<Self, TarnError> {
+        match &target.store {
+            Some(url) => Ok(Self::Store(Box::new(Store::open(url, target, env).await?))),
+            None => Ok(Self::Server(Server::open(target, Version::Http1)?)),
+        }
+    }
+
+    /// Begins a tail. Errors: it was refused before it began, or there was no answer.
+    pub(crate) async fn tail(&self, parameters: &[(&str, String)]) -> Result<TailSource, TarnError> {
+        match self {
+            Self::Server(server) => {
+                let key = websocket::generate_key();
+                let request = server.http.get(server.url(TAIL_PATH)?).query(parameters).headers(websocket::upgrade_headers(&key));
+                websocket::open(request, &key, server.base.as_str()).await
+            }
+            Self::Store(store) => store.tail(parameters).await,
         }
     }
 
@@ -112,7 +142,7 @@ pub(crate) fn error_text(status: StatusCode, body: &[u8]) -> String {
 }
 
 impl Server {
-    fn open(target: &TargetArgs) -> Result<Self, TarnError> {
+    fn open(target: &TargetArgs, version: Version) -> Result<Self, TarnError> {
         let text = target.url.clone().or_else(|| std::env::var("TARN_URL").ok().filter(|v| !v.is_empty())).unwrap_or_else(|| DEFAULT_URL.to_owned());
         let bad_url = || TarnError::Argument { flag: "--url (or TARN_URL)", value: text.clone(), expected: "a URL such as http://127.0.0.1:3100".to_owned() };
         let mut base = Url::parse(&text).map_err(|_| bad_url())?;
@@ -138,6 +168,9 @@ impl Server {
             .timeout(ANSWER_TIMEOUT);
         if matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
             builder = builder.no_proxy();
+        }
+        if version == Version::Http1 {
+            builder = builder.http1_only();
         }
         let http = builder.build().map_err(|source| TarnError::Unreachable { url: text.clone(), source: Box::new(source) })?;
         Ok(Self { http, base })
@@ -192,12 +225,20 @@ impl Store {
 
     async fn read(&self, path: &str, parameters: &[(&str, String)]) -> Result<Reply, TarnError> {
         let started = self.env.monotonic();
-        let query = Url::parse_with_params("http://store/", parameters).ok().and_then(|url| url.query().map(str::to_owned)).unwrap_or_default();
-        let request =
-            ReadRequest { method: Method::GET, path: path.to_owned(), query, form: Bytes::new(), headers: HeaderMap::new(), tenant: self.tenant.clone() };
-        let answer = self.roles.read(request).await;
+        let answer = self.roles.read(self.request(path, parameters)).await;
         tracing::debug!(path, milliseconds = self.env.monotonic().saturating_sub(started).as_millis(), "read");
         Ok(Reply { status: answer.status, retry_after: None, body: answer.body })
+    }
+
+    async fn tail(&self, parameters: &[(&str, String)]) -> Result<TailSource, TarnError> {
+        let refused = |answer: Box<RoleAnswer>| TarnError::Refused { status: answer.status, message: error_text(answer.status, &answer.body) };
+        let start = self.roles.tail(self.request(TAIL_PATH, parameters)).map_err(refused)?;
+        start.await.map(TailSource::Local).map_err(|reason| TarnError::TailEnded { reason })
+    }
+
+    fn request(&self, path: &str, parameters: &[(&str, String)]) -> ReadRequest {
+        let query = Url::parse_with_params("http://store/", parameters).ok().and_then(|url| url.query().map(str::to_owned)).unwrap_or_default();
+        ReadRequest { method: Method::GET, path: path.to_owned(), query, form: Bytes::new(), headers: HeaderMap::new(), tenant: self.tenant.clone() }
     }
 
     async fn push(&self, push: &PushBody) -> Result<Reply, TarnError> {

@@ -11,6 +11,7 @@ mod output;
 mod push;
 mod query;
 mod store_target;
+mod tail;
 mod time;
 mod verify;
 
@@ -24,6 +25,7 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode, TarnError> {
     match command {
         Command::Push(args) => push::run(args).await?,
         Command::Query(args) => query::run(args).await?,
+        Command::Tail(args) => tail::run(args).await?,
         Command::Labels(args) => labels::names_or_values(args).await?,
         Command::Series(args) => labels::series(args).await?,
         Command::Explain(args) => explain::run(args).await?,

@@ -115,6 +115,11 @@ impl<W: Write> Printer<W> {
         written.map_err(TarnError::io("write to standard output"))
     }
 
+    /// Writes what is buffered, for whoever reads along.
+    pub(crate) fn flush(&mut self) -> Result<(), TarnError> {
+        self.out.flush().map_err(TarnError::io("write to standard output"))
+    }
+
     /// Writes what is buffered.
     pub(crate) fn finish(mut self) -> Result<(), TarnError> {
         self.out.flush().map_err(TarnError::io("write to standard output"))

@@ -43,8 +43,9 @@ enum QueryData {
     Scalar(Sample),
 }
 
+/// Entries of one stream.
 #[derive(Debug, Deserialize)]
-struct StreamData {
+pub(crate) struct StreamData {
     stream: BTreeMap<String, String>,
     values: Vec<(String, String)>,
 }
@@ -165,7 +166,7 @@ pub(crate) fn with_caret(error: TarnError, query: &str) -> TarnError {
 }
 
 /// All entries of all streams in the order of the query; entries of one stream keep theirs.
-fn entries_in_order(client: &Client, streams: Vec<StreamData>, direction: Direction) -> Result<Vec<Entry>, TarnError> {
+pub(crate) fn entries_in_order(client: &Client, streams: Vec<StreamData>, direction: Direction) -> Result<Vec<Entry>, TarnError> {
     let mut entries = Vec::new();
     for stream in streams {
         let labels = LabelSet::from_pairs(stream.stream).map_err(|e| TarnError::Answer { url: client.name(), what: e.to_string() })?;

@@ -24,6 +24,8 @@ pub(crate) struct Metrics {
     pub(crate) connections: AtomicI64,
     /// Requests that are being answered.
     pub(crate) in_flight: AtomicI64,
+    /// Tails that are open.
+    pub(crate) tails: AtomicI64,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +78,7 @@ impl Metrics {
         single(out, "tarn_http_panics_total", "counter", "Handlers that panicked.", self.panics.load(Ordering::Relaxed));
         single(out, "tarn_http_connections", "gauge", "Open connections.", self.connections.load(Ordering::Relaxed));
         single(out, "tarn_http_requests_in_flight", "gauge", "Requests being answered.", self.in_flight.load(Ordering::Relaxed));
+        single(out, "tarn_tails", "gauge", "Open tails.", self.tails.load(Ordering::Relaxed));
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod router;
 mod schedule;
 mod shutdown;
 pub(crate) mod state;
+mod tail;
 pub(crate) mod tenant;
 mod watched;
 

@@ -16,7 +16,7 @@ use crate::serve::access::{Guarded, guard};
 use crate::serve::body::BodyRefusal;
 use crate::serve::observe::{Observed, observe};
 use crate::serve::state::App;
-use crate::serve::{elastic, ops, tenant};
+use crate::serve::{elastic, ops, tail, tenant};
 
 const PUSH_ROUTES: [&str; 2] = ["/loki/api/v1/push", "/api/prom/push"];
 
@@ -44,6 +44,8 @@ const READ_ROUTES: [&str; 20] = [
     "/tarn/api/v1/explain",
 ];
 
+const TAIL_ROUTES: [&str; 2] = ["/loki/api/v1/tail", "/api/prom/tail"];
+
 /// Below these the query role answers too, if only that a path is unknown.
 const READ_PREFIXES: [&str; 3] = ["/loki/api/v1/{*path}", "/api/prom/{*path}", "/tarn/api/v1/{*path}"];
 
@@ -68,6 +70,7 @@ pub(crate) fn build(app: &Arc<App>) -> Router {
     }
     if app.config.role.queries() {
         routes.extend(READ_ROUTES.map(|path| (path, get(read).post(read))));
+        routes.extend(TAIL_ROUTES.map(|path| (path, get(tail::tail))));
         // Also PUT and DELETE; the role refuses other methods.
         routes.push(("/loki/api/v1/delete", any(read)));
         routes.extend(READ_PREFIXES.map(|path| (path, any(read))));
@@ -127,7 +130,8 @@ fn refused(refusal: &BodyRefusal, end: &str) -> Response {
     response
 }
 
-fn unavailable(reason: &str) -> Response {
+/// 503 with the reason; worth another try.
+pub(crate) fn unavailable(reason: &str) -> Response {
     let mut response = text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n"));
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response

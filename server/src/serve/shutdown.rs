@@ -1,5 +1,6 @@
 //! The end: told to stop, the process answers what is in flight and makes every accepted line durable first.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal as listen};
@@ -11,6 +12,8 @@ use crate::serve::state::App;
 const GRACE: Duration = Duration::from_secs(2);
 /// Everything has this long; with what follows it stays below the 10 s that a container gets.
 const DRAIN: Duration = Duration::from_secs(8);
+/// How often is looked whether a tail is still open.
+const TAIL_CHECK: Duration = Duration::from_millis(10);
 
 /// Ends when the process is told to stop, by SIGTERM or by Ctrl-C.
 pub(crate) async fn signal() {
@@ -33,6 +36,10 @@ pub(crate) async fn drain(app: &App, mut connections: JoinHandle<()>) {
         app.roles.shut_down().await;
         if !early {
             let _ = (&mut connections).await;
+        }
+        // Tails have left their connections' tasks; they are closing.
+        while app.metrics.tails.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(TAIL_CHECK).await;
         }
     };
     tokio::select! {

@@ -1,8 +1,8 @@
 //! What every handler sees.
 
-use parking_lot::RwLock;
 use schema::Timestamp;
 use store::env::Env;
+use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::error::TarnError;
@@ -25,7 +25,7 @@ pub(crate) struct App {
     pub(crate) bodies: BodyMemory,
     pub(crate) compactions: ScheduleMetrics,
     pub(crate) started: Timestamp,
-    phase: RwLock<Phase>,
+    phase: watch::Sender<Phase>,
 }
 
 /// Where in its life the server is.
@@ -63,15 +63,20 @@ impl App {
             bodies: BodyMemory::default(),
             compactions: ScheduleMetrics::default(),
             started,
-            phase: RwLock::new(Phase::Starting),
+            phase: watch::Sender::new(Phase::Starting),
         })
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        *self.phase.read()
+        *self.phase.borrow()
     }
 
     pub(crate) fn set_phase(&self, phase: Phase) {
-        *self.phase.write() = phase;
+        self.phase.send_replace(phase);
+    }
+
+    /// Ends when the server is told to stop.
+    pub(crate) async fn stopping(&self) {
+        let _ = self.phase.subscribe().wait_for(|phase| *phase == Phase::Stopping).await;
     }
 }
