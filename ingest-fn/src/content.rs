@@ -9,6 +9,7 @@ use schema::IngestLimits;
 use crate::decode::inflate::{self, Encoding};
 use crate::decode::snappy;
 use crate::error::{BodyPart, PushError};
+use crate::reject::shorten;
 
 /// How to read a decompressed body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,54 @@ pub(crate) fn read_body<'a>(
         BodyFormat::Json => decoded,
     };
     Ok((format, plain))
+}
+
+/// How an OTLP request is written, by its headers, and the body with every compression removed.
+pub(crate) fn read_otlp_body<'a>(
+    content_type: Option<&str>,
+    content_encoding: Option<&str>,
+    body: &'a [u8],
+    limits: &IngestLimits,
+) -> Result<(BodyFormat, Cow<'a, [u8]>), PushError> {
+    let format = otlp_format(content_type).ok_or_else(|| PushError::UnsupportedType { content_type: shorten(content_type.unwrap_or("")) })?;
+    let encoding = content_encoding.unwrap_or("").trim();
+    let supported = "gzip, deflate, zlib, zstd, lz4, snappy and x-snappy-framed";
+    let refusal = || PushError::UnsupportedOtlpEncoding { encoding: shorten(encoding), supported };
+    Ok((format, read_encoded(encoding, body, limits)?.ok_or_else(refusal)?))
+}
+
+/// Lines, with every compression removed; they may be labelled as anything.
+pub(crate) fn read_lines_body<'a>(content_encoding: Option<&str>, body: &'a [u8], limits: &IngestLimits) -> Result<Cow<'a, [u8]>, PushError> {
+    let encoding = content_encoding.unwrap_or("").trim();
+    read_encoded(encoding, body, limits)?.ok_or_else(|| PushError::UnsupportedEncoding { encoding: shorten(encoding) })
+}
+
+/// `application/x-protobuf` or `application/json`; `None` for anything else.
+pub(crate) fn otlp_format(content_type: Option<&str>) -> Option<BodyFormat> {
+    match &*media_type(content_type.unwrap_or(""))? {
+        "application/x-protobuf" => Some(BodyFormat::Protobuf),
+        "application/json" => Some(BodyFormat::Json),
+        _ => None,
+    }
+}
+
+/// `body` without the compression named `encoding`; `None` if there is no such one. Here snappy is like the others, a block or, from older
+/// collectors, frames.
+fn read_encoded<'a>(encoding: &str, body: &'a [u8], limits: &IngestLimits) -> Result<Option<Cow<'a, [u8]>>, PushError> {
+    const FRAMES: &[u8] = b"\xff\x06\x00\x00sNaPpY";
+    if body.len() > limits.max_body_bytes {
+        return Err(PushError::TooLarge { part: BodyPart::Compressed, limit: limits.max_body_bytes });
+    }
+    let limit = limits.max_decompressed_bytes;
+    Ok(match Encoding::of(encoding) {
+        Some(kind) => Some(Cow::Owned(inflate::decompress(kind, body, limit)?)),
+        None if encoding.is_empty() || encoding.eq_ignore_ascii_case("identity") || encoding.eq_ignore_ascii_case("none") => Some(Cow::Borrowed(body)),
+        None if encoding.eq_ignore_ascii_case("snappy") && body.starts_with(FRAMES) => {
+            Some(Cow::Owned(inflate::decompress(Encoding::SnappyFramed, body, limit)?))
+        }
+        None if encoding.eq_ignore_ascii_case("snappy") => Some(Cow::Owned(snappy::decompress(body, limit)?)),
+        None => None,
+    })
 }
 
 /// An upper guess of the decompressed size from the first bytes, for admission before any work is done.

@@ -20,6 +20,39 @@ pub enum PushError {
         /// The header's value.
         encoding: String,
     },
+    /// An OTLP request in another media type.
+    #[error("content type: {content_type} is not supported: only application/x-protobuf and application/json are")]
+    UnsupportedType {
+        /// The header's value.
+        content_type: String,
+    },
+    /// An OTLP request in an encoding that is not known.
+    #[error("unsupported content encoding {encoding}: only {supported} are supported")]
+    UnsupportedOtlpEncoding {
+        /// The header's value.
+        encoding: String,
+        /// Those that are.
+        supported: &'static str,
+    },
+    /// A parameter of a push of lines that cannot be used.
+    #[error("parameter {} {problem}", quote(name))]
+    Parameter {
+        /// Its name, or its text if that cannot be read.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A line that cannot be used as its push says.
+    #[error("line {number}: {detail}; nothing of this push was stored")]
+    Line {
+        /// Its number in the body, from 1.
+        number: u64,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A push of lines without any.
+    #[error("the body has no line to store")]
+    NoLines,
     /// A size limit that protects the server's memory.
     #[error("request body too large: {part} exceeds the limit of {limit} bytes")]
     TooLarge {
@@ -134,6 +167,10 @@ impl PushError {
         match self {
             Self::NoMediaType
             | Self::UnsupportedEncoding { .. }
+            | Self::UnsupportedType { .. }
+            | Self::UnsupportedOtlpEncoding { .. }
+            | Self::Parameter { .. }
+            | Self::Line { .. }
             | Self::Malformed { .. }
             | Self::Compression { .. }
             | Self::Labels { .. }
@@ -141,7 +178,7 @@ impl PushError {
             | Self::BackfillShardTooLong { .. }
             | Self::MetadataName { .. } => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NoStreams => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NoStreams | Self::NoLines => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Commit(error) => error.status(),
         }
     }

@@ -1,20 +1,22 @@
 //! Pushes as text in, rows and refusals as text out: `golden/decode/*.txt`. `BLESS=1 cargo test -p ingest-fn` rewrites the answers;
 //! the difference is then read like code.
 //!
-//! A file holds cases. A case is a line `push v1` or `push legacy`, the JSON body, a line `----`, the rows and texts, an empty line.
+//! A file holds cases. A case is a line `push v1`, `push legacy`, `push otlp` or `push lines PARAMETERS`, the body, a line `----`, the rows and texts, an empty line.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use schema::IngestLimits;
 
-use crate::PushFormat;
 use crate::testkit::{decode_with, request, show};
+use crate::{LineOptions, PushFormat};
 
 fn answer(command: &str, body: &str) -> String {
     let format = match command {
         "push v1" => PushFormat::V1,
         "push legacy" => PushFormat::Legacy,
+        "push otlp" => PushFormat::Otlp,
+        lines if lines.starts_with("push lines") => PushFormat::Lines(LineOptions::parse(lines["push lines".len()..].trim()).unwrap()),
         other => panic!("unknown command {other:?}"),
     };
     let limits = IngestLimits { max_line_size: 60, max_structured_metadata_entries_count: 3, max_label_names_per_series: 4, ..IngestLimits::default() };

@@ -29,8 +29,8 @@ pub struct PushResponse {
 pub async fn handle_push(ingester: &Ingester, request: PushRequest<'_>) -> PushResponse {
     let body_bytes = request.body.len();
     let response = match store(ingester, &request).await {
-        Ok(rejected) if rejected.is_empty() => PushResponse { status: StatusCode::NO_CONTENT, body: String::new(), headers: Vec::new() },
-        Ok(rejected) => error_response(StatusCode::BAD_REQUEST, &rejected.text()),
+        Ok(stored) if stored.rejected.is_empty() => PushResponse { status: StatusCode::NO_CONTENT, body: String::new(), headers: Vec::new() },
+        Ok(stored) => error_response(StatusCode::BAD_REQUEST, &stored.rejected.text()),
         Err(error) => {
             if matches!(error, PushError::TooLarge { .. }) {
                 ingester.metrics().discard(DiscardReason::RequestBodyTooLarge, 1, u64::try_from(body_bytes).unwrap_or(u64::MAX));
@@ -52,7 +52,16 @@ impl From<&PushError> for PushResponse {
     }
 }
 
-async fn store(ingester: &Ingester, request: &PushRequest<'_>) -> Result<Rejections, PushError> {
+/// What became of a push.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    /// Lines that are durable.
+    pub(crate) lines: u64,
+    pub(crate) rejected: Rejections,
+}
+
+/// Decodes, validates and stores `request`.
+pub(crate) async fn store(ingester: &Ingester, request: &PushRequest<'_>) -> Result<Stored, PushError> {
     let limits = ingester.limits();
     let expected = estimate_decoded_bytes(request.content_type, request.content_encoding, &request.body, limits);
     let room = ingester.admit(expected).await?;
@@ -60,7 +69,7 @@ async fn store(ingester: &Ingester, request: &PushRequest<'_>) -> Result<Rejecti
     let Decoded { batch, rejected, lines, bytes } = decoded;
     ingester.push_admitted(&request.tenant, batch, room).await?;
     ingester.metrics().received(lines, bytes, &rejected);
-    Ok(rejected)
+    Ok(Stored { lines, rejected })
 }
 
 async fn decode_elsewhere(ingester: &Ingester, request: &PushRequest<'_>) -> Result<Decoded, PushError> {
@@ -68,7 +77,7 @@ async fn decode_elsewhere(ingester: &Ingester, request: &PushRequest<'_>) -> Res
     let content_type = owned(request.content_type);
     let content_encoding = owned(request.content_encoding);
     let backfill_shard = owned(request.backfill_shard);
-    let (format, body, tenant) = (request.format, request.body.clone(), request.tenant.clone());
+    let (format, body, tenant) = (request.format.clone(), request.body.clone(), request.tenant.clone());
     let ingester = ingester.clone();
     let decode = move || {
         let request = PushRequest {

@@ -104,14 +104,14 @@ impl<'a> StreamTable<'a> {
         Ok(self.remember(text, stream))
     }
 
-    /// The stream that the JSON text of a label object stands for, if it was seen before in this push.
-    pub(crate) fn known_json(&self, text: &[u8]) -> Option<Arc<Stream>> {
+    /// The stream that the text of a label object or the bytes of a resource stand for, if they were seen before in this push.
+    pub(crate) fn known(&self, text: &[u8]) -> Option<Arc<Stream>> {
         self.known.get(text).map(Arc::clone)
     }
 
-    /// The stream of a label object whose JSON text is `text`. Of equal names the last one counts, as in Go's maps.
+    /// The stream of a label object or resource that reads `text`. Of equal names the last one counts, as in Go's maps.
     /// `pairs` may be shorter than `count` when that is past [`MAX_READ_LABELS`].
-    pub(crate) fn by_json(&mut self, text: &[u8], pairs: Vec<(String, String)>, count: usize) -> Result<Arc<Stream>, PushError> {
+    pub(crate) fn by_pairs(&mut self, text: &[u8], pairs: Vec<(String, String)>, count: usize) -> Result<Arc<Stream>, PushError> {
         self.check_length(text)?;
         if let Some((name, _)) = pairs.iter().find(|(name, _)| !is_label_name(name)) {
             return Err(PushError::Labels { detail: format!("invalid label name {}", quote(&shorten(name))) });

@@ -4,6 +4,7 @@
 //! Must not know: how a chunk is encoded, which HTTP server calls it, LogQL.
 //! Logs that AWS delivers without an agent come through [`aws`], which explains how a function uses it.
 //! Elasticsearch's bulk API comes through [`elastic`].
+//! OpenTelemetry's logs take the first walk and have answers of their own: [`handle_otlp`].
 //! What agents send and which answers they retry: Loki's HTTP API, `POST /loki/api/v1/push`.
 
 pub mod aws;
@@ -17,6 +18,7 @@ mod handler;
 mod labels;
 mod metadata;
 mod metrics;
+mod otlp_answer;
 mod reject;
 mod request;
 mod rows;
@@ -27,8 +29,10 @@ mod testkit;
 mod golden_tests;
 
 pub use commit::{GroupCommitSettings, Ingester};
+pub use decode::lines::LineOptions;
 pub use error::{BodyPart, CommitError, PushError};
 pub use handler::{PushResponse, handle_push};
 pub use metrics::IngestMetrics;
+pub use otlp_answer::{handle_otlp, otlp_refusal};
 pub use reject::{DiscardReason, Discarded, Rejections};
 pub use request::{Decoded, PushFormat, PushRequest, decode_push};

@@ -155,7 +155,7 @@ impl MetadataNames {
     }
 }
 
-fn invalid_name(sent_name: &[u8]) -> PushError {
+pub(crate) fn invalid_name(sent_name: &[u8]) -> PushError {
     PushError::MetadataName { name: crate::reject::shorten(&String::from_utf8_lossy(sent_name)) }
 }
 
@@ -187,7 +187,7 @@ pub(crate) fn normalize_name(name: &str) -> Option<Cow<'_, str>> {
 }
 
 /// `value` with each byte that is not UTF-8 replaced by a space, as Loki does with metadata values.
-fn clean_utf8(value: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn clean_utf8(value: &[u8]) -> Cow<'_, [u8]> {
     if value.is_ascii() || simdutf8::basic::from_utf8(value).is_ok() {
         return Cow::Borrowed(value);
     }

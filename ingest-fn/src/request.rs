@@ -4,19 +4,24 @@
 use bytes::Bytes;
 use schema::{IngestLimits, RowBatch, TenantId, Timestamp};
 
-use crate::content::{BodyFormat, read_body};
-use crate::decode::{json, proto};
+use crate::content::{BodyFormat, read_body, read_lines_body, read_otlp_body};
+use crate::decode::lines::{self, LineOptions};
+use crate::decode::{json, otlp, proto};
 use crate::error::PushError;
 use crate::reject::Rejections;
 use crate::rows::RowWriter;
 
-/// Which JSON a request speaks; protobuf is the same for both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a request speaks, by its route.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PushFormat {
     /// `/loki/api/v1/push`.
     V1,
-    /// `/api/prom/push`.
+    /// `/api/prom/push`: another JSON, the same protobuf.
     Legacy,
+    /// `/otlp/v1/logs`: OpenTelemetry's protobuf or JSON.
+    Otlp,
+    /// `/tarn/api/v1/push`: lines of text or JSON.
+    Lines(LineOptions),
 }
 
 /// A push as an HTTP server or a function's event hands it over.
@@ -49,15 +54,37 @@ pub struct Decoded {
     pub bytes: u64,
 }
 
-/// Decodes and validates `request`. `now` is only used by the age limits.
+/// Decodes and validates `request`. `now` is for the age limits and for entries without a time.
 /// Memory is bounded by [`IngestLimits::max_decompressed_bytes`] plus rows not larger than that. CPU only: a body of a
 /// megabyte takes a few milliseconds, so an async caller runs this on a blocking thread.
 pub fn decode_push(request: &PushRequest<'_>, limits: &IngestLimits, now: Timestamp) -> Result<Decoded, PushError> {
-    let (format, body) = read_body(request.content_type, request.content_encoding, &request.body, limits)?;
-    let mut rows = RowWriter::new(limits, now, request.backfill_shard, body.len())?;
-    match format {
-        BodyFormat::Protobuf => proto::decode(&body, &mut rows)?,
-        BodyFormat::Json => json::decode(&body, request.format, &mut rows)?,
+    let (content_type, encoding, sent) = (request.content_type, request.content_encoding, &request.body);
+    let rows_for = |body: &[u8]| RowWriter::new(limits, now, request.backfill_shard, body.len());
+    match &request.format {
+        PushFormat::V1 | PushFormat::Legacy => {
+            let (format, body) = read_body(content_type, encoding, sent, limits)?;
+            let mut rows = rows_for(&body)?;
+            let form = if request.format == PushFormat::Legacy { json::Form::Legacy } else { json::Form::V1 };
+            match format {
+                BodyFormat::Protobuf => proto::decode(&body, &mut rows)?,
+                BodyFormat::Json => json::decode(&body, form, &mut rows)?,
+            }
+            rows.finish()
+        }
+        PushFormat::Otlp => {
+            let (format, body) = read_otlp_body(content_type, encoding, sent, limits)?;
+            let mut rows = rows_for(&body)?;
+            match format {
+                BodyFormat::Protobuf => otlp::decode_proto(&body, now, &mut rows)?,
+                BodyFormat::Json => otlp::decode_json(&body, now, &mut rows)?,
+            }
+            rows.finish()
+        }
+        PushFormat::Lines(options) => {
+            let body = read_lines_body(encoding, sent, limits)?;
+            let mut rows = rows_for(&body)?;
+            lines::decode(&body, options, now, &mut rows)?;
+            rows.finish()
+        }
     }
-    rows.finish()
 }

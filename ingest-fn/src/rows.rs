@@ -68,6 +68,11 @@ impl<'a> RowWriter<'a> {
         &mut self.streams
     }
 
+    /// What the rows are held to.
+    pub(crate) fn limits(&self) -> &'a IngestLimits {
+        self.bounds.limits
+    }
+
     /// The most pairs and bytes of metadata that an entry can have and still be accepted.
     pub(crate) fn metadata_limits(&self) -> (usize, usize) {
         (self.bounds.limits.max_structured_metadata_entries_count, self.bounds.limits.max_structured_metadata_size)

@@ -3,6 +3,28 @@
 
 use std::time::Duration;
 
+/// Loki's default for [`IngestLimits::otlp_index_labels`]: what says where logs come from and has few values.
+pub const OTLP_INDEX_LABELS: [&str; 18] = [
+    "service.name",
+    "service.namespace",
+    "service.instance.id",
+    "deployment.environment",
+    "deployment.environment.name",
+    "cloud.region",
+    "cloud.availability_zone",
+    "k8s.cluster.name",
+    "k8s.namespace.name",
+    "k8s.pod.name",
+    "k8s.container.name",
+    "container.name",
+    "k8s.replicaset.name",
+    "k8s.deployment.name",
+    "k8s.statefulset.name",
+    "k8s.daemonset.name",
+    "k8s.cronjob.name",
+    "k8s.job.name",
+];
+
 /// Limits on a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngestLimits {
@@ -28,6 +50,8 @@ pub struct IngestLimits {
     pub reject_old_samples_max_age: Option<Duration>,
     /// Refuse entries further in the future than this (`creation_grace_period`); `None` takes any.
     pub creation_grace_period: Option<Duration>,
+    /// Resource attributes of OTLP logs that become labels of the stream; the others become structured metadata.
+    pub otlp_index_labels: Vec<String>,
     /// Find `service_name` and `detected_level` where they are missing.
     pub discover: bool,
 }
@@ -46,6 +70,7 @@ impl Default for IngestLimits {
             max_stream_labels_bytes: 16 << 20,
             reject_old_samples_max_age: None,
             creation_grace_period: None,
+            otlp_index_labels: OTLP_INDEX_LABELS.map(str::to_owned).to_vec(),
             discover: true,
         }
     }

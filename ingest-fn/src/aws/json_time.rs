@@ -36,7 +36,7 @@ const DATE: &str = "date";
 const TIME: &str = "time";
 
 /// Nanoseconds; `None` if `line` is not a JSON object or has no time that can be read.
-pub(super) fn of_line(line: &[u8]) -> Option<i64> {
+pub(crate) fn of_line(line: &[u8]) -> Option<i64> {
     serde_json::from_slice::<Found>(line).ok().and_then(|found| found.time)
 }
 

@@ -16,7 +16,7 @@ mod error;
 mod event;
 mod expand;
 mod firehose;
-mod json_time;
+pub(crate) mod json_time;
 mod lines;
 mod object;
 mod rules;

@@ -4,6 +4,7 @@ use std::io::Read;
 
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
+use crate::decode::lz4;
 use crate::error::{BodyPart, PushError};
 
 /// The largest window (log2) that a zstd frame may ask for: 8 MiB, what its format asks decoders to support.
@@ -15,15 +16,25 @@ pub(crate) enum Encoding {
     Gzip,
     /// Raw deflate as Loki takes it, or with the zlib wrapper that the HTTP standard asks for and Vector sends.
     Deflate,
-    /// Not known to Loki; Vector and Fluent Bit can send it.
+    /// Not known to Loki's push route; Vector and Fluent Bit can send it.
     Zstd,
+    /// Frames.
+    Lz4,
+    /// Snappy's framing format, which is a stream of blocks.
+    SnappyFramed,
 }
 
 impl Encoding {
     pub(crate) fn of(header: &str) -> Option<Self> {
-        [("gzip", Self::Gzip), ("deflate", Self::Deflate), ("zstd", Self::Zstd)]
-            .into_iter()
-            .find_map(|(name, encoding)| header.eq_ignore_ascii_case(name).then_some(encoding))
+        const NAMES: [(&str, Encoding); 6] = [
+            ("gzip", Encoding::Gzip),
+            ("deflate", Encoding::Deflate),
+            ("zlib", Encoding::Deflate),
+            ("zstd", Encoding::Zstd),
+            ("lz4", Encoding::Lz4),
+            ("x-snappy-framed", Encoding::SnappyFramed),
+        ];
+        NAMES.into_iter().find_map(|(name, encoding)| header.eq_ignore_ascii_case(name).then_some(encoding))
     }
 
     fn name(self) -> &'static str {
@@ -31,6 +42,8 @@ impl Encoding {
             Self::Gzip => "gzip",
             Self::Deflate => "deflate",
             Self::Zstd => "zstd",
+            Self::Lz4 => "lz4",
+            Self::SnappyFramed => "x-snappy-framed",
         }
     }
 }
@@ -41,6 +54,8 @@ pub(crate) fn decompress(encoding: Encoding, body: &[u8], limit: usize) -> Resul
         Encoding::Gzip => read_bounded(encoding, MultiGzDecoder::new(body), body.len(), limit),
         Encoding::Deflate if has_zlib_header(body) => read_bounded(encoding, ZlibDecoder::new(body), body.len(), limit),
         Encoding::Deflate => read_bounded(encoding, DeflateDecoder::new(body), body.len(), limit),
+        Encoding::Lz4 => lz4::decompress(body, limit),
+        Encoding::SnappyFramed => read_bounded(encoding, snap::read::FrameDecoder::new(body), body.len(), limit),
         Encoding::Zstd => {
             let failed = |error: std::io::Error| PushError::Compression { format: encoding.name(), detail: error.to_string() };
             let mut decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(failed)?;
@@ -85,10 +100,13 @@ mod tests {
         raw.write_all(data).unwrap();
         let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), level);
         zlib.write_all(data).unwrap();
+        let mut framed = snap::write::FrameEncoder::new(Vec::new());
+        framed.write_all(data).unwrap();
         vec![
             (Encoding::Gzip, gzip.finish().unwrap()),
             (Encoding::Deflate, raw.finish().unwrap()),
             (Encoding::Deflate, zlib.finish().unwrap()),
+            (Encoding::SnappyFramed, framed.into_inner().unwrap()),
             (Encoding::Zstd, zstd::encode_all(data, 1).unwrap()),
         ]
     }

@@ -14,14 +14,20 @@ use self::cursor::{Arena, Cursor, Text};
 use crate::error::PushError;
 use crate::labels::Stream;
 use crate::metadata::Pairs;
-use crate::request::PushFormat;
 use crate::rows::RowWriter;
 
 /// Labels that are stored while their number is counted; `labels` refuses more than it has any use for.
 const MAX_STORED_LABELS: usize = 8192;
 
+/// Which of the two JSON forms a body has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    V1,
+    Legacy,
+}
+
 /// Reads a whole push.
-pub(crate) fn decode(body: &[u8], format: PushFormat, rows: &mut RowWriter<'_>) -> Result<(), PushError> {
+pub(crate) fn decode(body: &[u8], format: Form, rows: &mut RowWriter<'_>) -> Result<(), PushError> {
     let mut walk = Walk { cursor: Cursor::new(body)?, arena: Arena::default(), pairs: Vec::new(), format, rows };
     if !walk.cursor.null()? {
         let mut first = true;
@@ -39,7 +45,7 @@ struct Walk<'b, 'w, 'l> {
     arena: Arena,
     /// Metadata of one entry.
     pairs: Vec<(Text, Text)>,
-    format: PushFormat,
+    format: Form,
     rows: &'w mut RowWriter<'l>,
 }
 
@@ -59,8 +65,8 @@ impl Walk<'_, '_, '_> {
     /// One stream. Entries that stand before their labels are passed over and read when the labels are known.
     fn stream(&mut self) -> Result<(), PushError> {
         let (labels_key, entries_key) = match self.format {
-            PushFormat::V1 => ("stream", "values"),
-            PushFormat::Legacy => ("labels", "entries"),
+            Form::V1 => ("stream", "values"),
+            Form::Legacy => ("labels", "entries"),
         };
         let mut stream: Option<Arc<Stream>> = None;
         let mut postponed = Vec::new();
@@ -101,18 +107,18 @@ impl Walk<'_, '_, '_> {
             return self.rows.streams().by_text(b"{}");
         }
         self.arena.clear();
-        if self.format == PushFormat::Legacy {
+        if self.format == Form::Legacy {
             let text = self.cursor.string(&mut self.arena, "expected label text")?;
             return self.rows.streams().by_text(self.cursor.text(text, &self.arena));
         }
         let start = self.cursor.position();
         let raw = self.cursor.skip_container()?;
-        if let Some(stream) = self.rows.streams().known_json(raw) {
+        if let Some(stream) = self.rows.streams().known(raw) {
             return Ok(stream);
         }
         self.cursor.go_to(start);
         let (pairs, count) = self.label_object()?;
-        self.rows.streams().by_json(raw, pairs, count)
+        self.rows.streams().by_pairs(raw, pairs, count)
     }
 
     /// Labels with string values. Numbers and booleans are taken as their text, as Loki does; `null` means no label.
@@ -150,8 +156,8 @@ impl Walk<'_, '_, '_> {
             self.arena.clear();
             self.pairs.clear();
             match self.format {
-                PushFormat::V1 => self.entry_v1()?,
-                PushFormat::Legacy => self.entry_legacy()?,
+                Form::V1 => self.entry_v1()?,
+                Form::Legacy => self.entry_legacy()?,
             }
         }
         Ok(())

@@ -3,5 +3,8 @@
 
 pub(crate) mod inflate;
 pub(crate) mod json;
+pub(crate) mod lines;
+mod lz4;
+pub(crate) mod otlp;
 pub(crate) mod proto;
 pub(crate) mod snappy;

@@ -167,13 +167,33 @@ impl<'b> Reader<'b> {
         Ok(Reader { bytes, base, at: 0 })
     }
 
-    fn number(&mut self, wire: Wire) -> Result<u64, PushError> {
+    /// The value of a varint field.
+    pub(crate) fn number(&mut self, wire: Wire) -> Result<u64, PushError> {
         if wire != Wire::Varint {
             return Err(self.malformed("wrong wire type, expected a varint"));
         }
         self.varint()
     }
 
+    /// The value of a field of eight bytes.
+    pub(crate) fn fixed64(&mut self, wire: Wire) -> Result<u64, PushError> {
+        if wire != Wire::Fixed64 {
+            return Err(self.malformed("wrong wire type, expected eight bytes"));
+        }
+        let bytes = self.take(8)?;
+        Ok(bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)))
+    }
+
+    /// The value of a field of four bytes.
+    pub(crate) fn fixed32(&mut self, wire: Wire) -> Result<u32, PushError> {
+        if wire != Wire::Fixed32 {
+            return Err(self.malformed("wrong wire type, expected four bytes"));
+        }
+        let bytes = self.take(4)?;
+        Ok(bytes.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes)))
+    }
+
+    /// Passes over a field.
     pub(crate) fn skip(&mut self, wire: Wire) -> Result<(), PushError> {
         match wire {
             Wire::Varint => self.varint().map(|_| ()),
@@ -220,7 +240,7 @@ impl<'b> Reader<'b> {
     }
 
     #[cold]
-    fn malformed(&self, problem: &'static str) -> PushError {
+    pub(crate) fn malformed(&self, problem: &'static str) -> PushError {
         PushError::Malformed { format: "protobuf", problem, offset: self.base + self.at }
     }
 }

@@ -256,7 +256,7 @@ impl<'s> DocumentReader<'s> {
                 self.add_rest(field.field.as_bytes(), value.text);
             }
         }
-        if let Some(known) = rows.streams().known_json(&self.stream_key) {
+        if let Some(known) = rows.streams().known(&self.stream_key) {
             return Ok((known, has_index));
         }
         let owned = |text: Option<Text>| match text {
@@ -265,7 +265,7 @@ impl<'s> DocumentReader<'s> {
         };
         let pairs: Vec<(String, String)> = labels.into_iter().map(|(label, text)| (label.to_owned(), owned(text))).collect();
         let count = pairs.len();
-        Ok((rows.streams().by_json(&self.stream_key, pairs, count)?, has_index))
+        Ok((rows.streams().by_pairs(&self.stream_key, pairs, count)?, has_index))
     }
 
     fn has_room_for<'e>(&self, extra: impl Iterator<Item = (&'static str, &'e str)>) -> bool {
