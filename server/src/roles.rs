@@ -7,10 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 use ingest_fn::aws::{self, FirehoseRequest};
 use ingest_fn::elastic::{ElasticRequest, ElasticSettings, handle_elastic};
-use ingest_fn::{GroupCommitSettings, Ingester, PushFormat, PushRequest, PushResponse};
+use ingest_fn::{GroupCommitSettings, Ingester, LineOptions, PushFormat, PushRequest, PushResponse};
 use schema::TenantId;
 use store::ObjectClient;
 use store::env::Env;
@@ -21,6 +21,11 @@ use crate::firehose::aws_settings;
 use crate::reader;
 
 const BACKFILL_HEADER: HeaderName = HeaderName::from_static("x-loki-backfill-shard");
+
+/// Where OpenTelemetry's exporters push logs.
+pub(crate) const OTLP_LOGS: &str = "/otlp/v1/logs";
+/// Where lines are pushed.
+pub(crate) const LINES: &str = "/tarn/api/v1/push";
 
 /// One store and the roles that work on it.
 #[derive(Debug)]
@@ -133,9 +138,17 @@ impl Roles {
     }
 
     /// Stores a push. The answer comes when its rows are durable or refused.
-    pub(crate) async fn push(&self, path: &str, headers: &HeaderMap, body: Bytes, tenant: TenantId) -> RoleAnswer {
+    pub(crate) async fn push(&self, uri: &Uri, headers: &HeaderMap, body: Bytes, tenant: TenantId) -> RoleAnswer {
         let Some(IngestRole { ingester, .. }) = &self.ingest else { return not_found() };
-        let format = if path.starts_with("/api/prom/") { PushFormat::Legacy } else { PushFormat::V1 };
+        let format = match uri.path() {
+            path if path.starts_with("/api/prom/") => PushFormat::Legacy,
+            OTLP_LOGS => PushFormat::Otlp,
+            LINES => match LineOptions::parse(uri.query().unwrap_or_default()) {
+                Ok(options) => PushFormat::Lines(options),
+                Err(error) => return PushResponse::from(&error).into(),
+            },
+            _ => PushFormat::V1,
+        };
         let header = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let request = PushRequest {
             content_type: header(&CONTENT_TYPE),
@@ -145,6 +158,10 @@ impl Roles {
             body,
             tenant,
         };
+        if request.format == PushFormat::Otlp {
+            let (head, body) = ingest_fn::handle_otlp(ingester, request).await.into_parts();
+            return RoleAnswer { status: head.status, headers: head.headers, body };
+        }
         ingest_fn::handle_push(ingester, request).await.into()
     }
 

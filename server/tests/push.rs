@@ -140,3 +140,66 @@ async fn an_acknowledged_push_survives_a_crash() {
     let again = Server::start_on(&server.store, &[]).await;
     assert_eq!(again.stored_rows("fake"), 2);
 }
+
+/// `ExportLogsServiceRequest` with one record, spelled from the `.proto` files: resource attribute `service.name`, time, severity 17, body.
+fn otlp_request(service: &str, line: &str) -> Vec<u8> {
+    let field = |number: u8, content: &[u8]| [&[number << 3 | 2, u8::try_from(content.len()).unwrap()], content].concat();
+    let attribute = [field(1, b"service.name"), field(2, &field(1, service.as_bytes()))].concat();
+    let record = [&[1 << 3 | 1][..], &THEN.to_le_bytes(), &[2 << 3, 17], &field(5, &field(1, line.as_bytes()))].concat();
+    field(1, &[field(1, &field(1, &attribute)), field(2, &field(2, &record))].concat())
+}
+
+#[tokio::test]
+async fn opentelemetry_logs_and_lines_are_stored_and_read_back() {
+    let server = Server::start(&[("TARN_INGEST_FLUSH_INTERVAL", "0")]).await;
+    const OTLP: &str = "/otlp/v1/logs";
+    const LINES: &str = "/tarn/api/v1/push?labels=%7Bapp%3D%22x%22%7D&line_field=msg";
+    let json = r#"{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},"scopeLogs":[{"logRecords":[{"timeUnixNano":"1700000000000000001","body":{"stringValue":"from json"}}]}]}]}"#;
+    let lines = b"{\"time\":\"2023-11-14T22:13:20Z\",\"msg\":\"from a member\",\"user\":7}\n2023-11-14T22:13:20Z as it is\n".to_vec();
+    let requests: [(&str, Headers, Vec<u8>); 4] = [
+        (OTLP, &[("content-type", "application/x-protobuf")], otlp_request("shop", "from protobuf")),
+        (OTLP, &[("content-type", "application/x-protobuf"), ("content-encoding", "gzip")], gzip(&otlp_request("shop", "from gzip"))),
+        (OTLP, &[("content-type", "application/json")], json.as_bytes().to_vec()),
+        (LINES, &[("content-type", "application/x-www-form-urlencoded")], lines),
+    ];
+    for (path, headers, body) in requests {
+        let response = post(&server, path, headers, body).await;
+        assert_eq!((response.status().as_u16(), response.text().await.unwrap().as_str()), (204, ""), "{path} {headers:?}");
+    }
+    assert_eq!(server.stored_rows("fake"), 5);
+    let read = |selector: &str| format!("/loki/api/v1/query_range?query={selector}&start={}&end={}", THEN, THEN + 1_000_000);
+    let answer = server.get(&read("%7Bservice_name%3D%22shop%22%7D")).await.text().await.unwrap();
+    for part in ["from protobuf", "from gzip", "from json", r#""severity_number":"17""#, r#""detected_level":"error""#] {
+        assert!(answer.contains(part), "{part} in {answer}");
+    }
+    let answer = server.get(&read("%7Bapp%3D%22x%22%7D")).await.text().await.unwrap();
+    for part in [r#""from a member""#, r#""user":"7""#, r#""2023-11-14T22:13:20Z as it is""#] {
+        assert!(answer.contains(part), "{part} in {answer}");
+    }
+}
+
+#[tokio::test]
+async fn opentelemetry_gets_answers_that_it_reads() {
+    let server = Server::start(&[("TARN_AUTH_ENABLED", "true"), ("TARN_LIMITS_MAX_BODY_BYTES", "100"), ("TARN_LIMITS_OTLP_INDEX_LABELS", "")]).await;
+    let tenant = ("x-scope-orgid", "a");
+    let (proto, json) = (("content-type", "application/x-protobuf"), ("content-type", "application/json"));
+    let status = |message: &str| [&[0x12, u8::try_from(message.len()).unwrap()], message.as_bytes()].concat();
+    let no_type = "content type: text/plain is not supported: only application/x-protobuf and application/json are";
+    for (headers, body, code, expected) in [
+        (vec![proto], otlp_request("s", "l"), 401, status("no org id")),
+        (vec![json], b"{}".to_vec(), 401, br#"{"message":"no org id"}"#.to_vec()),
+        (vec![tenant, ("content-type", "text/plain")], otlp_request("s", "l"), 400, status(no_type)),
+        (vec![tenant, proto], Vec::new(), 422, status("error at least one valid stream is required for ingestion")),
+    ] {
+        let response = post(&server, "/otlp/v1/logs", &headers, body).await;
+        assert_eq!((response.status().as_u16(), response.bytes().await.unwrap().to_vec()), (code, expected), "{headers:?}");
+    }
+    let large = post(&server, "/otlp/v1/logs", &[tenant, proto], otlp_request("s", &"x".repeat(70))).await;
+    assert_eq!((large.status().as_u16(), large.headers()["content-type"].to_str().unwrap()), (413, "application/x-protobuf"));
+    let unknown = post(&server, "/tarn/api/v1/push?label=x", &[tenant], b"line".to_vec()).await;
+    let text = "parameter \"label\" is not known; there are labels (or stream), time_field and line_field\n";
+    assert_eq!((unknown.status().as_u16(), unknown.text().await.unwrap().as_str()), (400, text));
+    assert_eq!(server.stored_rows("a"), 0);
+    assert_eq!(post(&server, "/otlp/v1/logs", &[tenant, proto], otlp_request("s", "l")).await.status(), 204);
+    assert_eq!(server.stored_rows("a"), 1);
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 use reqwest::Url;
 use schema::TenantId;
 use store::env::Env;
@@ -247,7 +247,7 @@ impl Store {
         if let Some(encoding) = push.content_encoding {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
         }
-        let answer = self.roles.push("/loki/api/v1/push", &headers, push.body.clone(), self.tenant.clone()).await;
+        let answer = self.roles.push(&Uri::from_static("/loki/api/v1/push"), &headers, push.body.clone(), self.tenant.clone()).await;
         Ok(Reply { status: answer.status, retry_after: retry_after(&answer.headers), body: answer.body })
     }
 }

@@ -19,7 +19,7 @@ use schema::{IngestLimits, QueryLimits, TenantId};
 use crate::args::{ServeArgs, StoreArgs};
 use crate::error::TarnError;
 use crate::firehose::{FirehoseConfig, Secret};
-use raw::{RawConfig, Scalar};
+use raw::{RawConfig, RawLabels, Scalar};
 
 pub(crate) use access::{AccessConfig, Right, SecretHashes, Tenants, Token, parse_tokens_file};
 pub(crate) use compactor::CompactorConfig;
@@ -326,6 +326,14 @@ impl Lookup<'_> {
             max_decompressed_bytes: size("limits.max_decompressed_bytes", &raw.max_decompressed_bytes, d.max_decompressed_bytes)?,
             reject_old_samples_max_age: age("limits.reject_old_samples_max_age", &raw.reject_old_samples_max_age, d.reject_old_samples_max_age)?,
             creation_grace_period: age("limits.creation_grace_period", &raw.creation_grace_period, d.creation_grace_period)?,
+            otlp_index_labels: self.get(
+                "limits.otlp_index_labels",
+                None,
+                raw.otlp_index_labels.as_ref().map(RawLabels::to_scalar).as_ref(),
+                d.otlp_index_labels.clone(),
+                parse_names,
+                "names of resource attributes with commas between them, such as service.name,k8s.pod.name",
+            )?,
             discover: self.get("limits.discover", None, raw.discover.as_ref(), d.discover, parse_bool, SWITCH)?,
             ..d
         })
@@ -378,6 +386,15 @@ fn parse_bool(text: &str) -> Option<bool> {
 
 fn parse_count(text: &str) -> Option<usize> {
     text.parse().ok()
+}
+
+/// Names with commas between them; a list that has an empty one is none. No text at all is no name.
+fn parse_names(text: &str) -> Option<Vec<String>> {
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    names.iter().all(|name| !name.is_empty()).then_some(names)
 }
 
 /// `0` switches a limit off.

@@ -152,6 +152,7 @@ pub(super) struct RawLimits {
     pub(super) max_decompressed_bytes: Option<Scalar>,
     pub(super) reject_old_samples_max_age: Option<Scalar>,
     pub(super) creation_grace_period: Option<Scalar>,
+    pub(super) otlp_index_labels: Option<RawLabels>,
     pub(super) discover: Option<Scalar>,
     pub(super) max_entries_limit_per_query: Option<Scalar>,
     pub(super) max_query_series: Option<Scalar>,

@@ -83,6 +83,7 @@ impl Config {
         put("  max_decompressed_bytes", i.max_decompressed_bytes.to_string());
         put("  reject_old_samples_max_age", duration(i.reject_old_samples_max_age.unwrap_or_default()));
         put("  creation_grace_period", duration(i.creation_grace_period.unwrap_or_default()));
+        put("  otlp_index_labels", text(&i.otlp_index_labels.join(",")));
         put("  discover", i.discover.to_string());
         put("  max_entries_limit_per_query", q.max_entries_limit_per_query.to_string());
         put("  max_query_series", q.max_query_series.to_string());

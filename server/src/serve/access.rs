@@ -17,6 +17,7 @@ use schema::quote::quote;
 
 use crate::config::{AccessConfig, Right, SecretHashes, Tenants, Token, parse_tokens_file};
 use crate::error::TarnError;
+use crate::roles::LINES;
 use crate::serve::router::text;
 use crate::serve::state::App;
 use crate::serve::tenant::{self, TENANT_HEADER, TenantRefusal};
@@ -154,7 +155,7 @@ fn need(route: &str, method: &Method) -> Need {
         "/ready" | "/loki/api/v1/status/buildinfo" | "/loki/api/v1/format_query" => Need::Anyone,
         "/metrics" | "/config" | "/log_level" | "/services" => Need::Admin,
         "/config/tenant/v1/limits" | "/loki/api/v1/drilldown-limits" => Need::Member,
-        "/loki/api/v1/push" | "/api/prom/push" => Need::Write,
+        "/loki/api/v1/push" | "/api/prom/push" | LINES => Need::Write,
         "/loki/api/v1/delete" if !is_question => Need::Delete,
         // The role reads escapes in a path, so that this may be a delete too.
         _ if is_read && route.contains("{*") && !is_question => Need::Delete,

@@ -11,14 +11,14 @@ use axum::routing::{MethodRouter, any, get, post};
 use http::{HeaderValue, StatusCode, header};
 
 use crate::firehose;
-use crate::roles::{ReadRequest, RoleAnswer};
+use crate::roles::{LINES, OTLP_LOGS, ReadRequest, RoleAnswer};
 use crate::serve::access::{Guarded, guard};
 use crate::serve::body::BodyRefusal;
 use crate::serve::observe::{Observed, observe};
 use crate::serve::state::App;
 use crate::serve::{elastic, ops, tail, tenant};
 
-const PUSH_ROUTES: [&str; 2] = ["/loki/api/v1/push", "/api/prom/push"];
+const PUSH_ROUTES: [&str; 4] = ["/loki/api/v1/push", "/api/prom/push", OTLP_LOGS, LINES];
 
 /// Read routes that have a metric of their own.
 const READ_ROUTES: [&str; 20] = [
@@ -85,21 +85,28 @@ pub(crate) fn build(app: &Arc<App>) -> Router {
     router.with_state(Arc::clone(app)).fallback_service(any(ops::not_found).layer(guarded("other")).layer(observed("other")))
 }
 
-/// `POST /loki/api/v1/push`. Errors end with a newline, as Go's `http.Error` writes them.
+/// The push routes. Errors end with a newline, as Go's `http.Error` writes them; those of OTLP are what its exporters read.
 async fn push(State(app): State<Arc<App>>, request: Request) -> Response {
-    if let Some(reason) = app.phase().refusal() {
-        return unavailable(reason);
-    }
     let (head, incoming) = request.into_parts();
+    let refuse = |status: StatusCode, message: &str| {
+        if head.uri.path() == OTLP_LOGS {
+            let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            return ingest_fn::otlp_refusal(status, content_type, message).map(Body::from);
+        }
+        refused(&BodyRefusal { status, message: message.to_owned() }, "\n")
+    };
+    if let Some(reason) = app.phase().refusal() {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, reason);
+    }
     let tenant = match tenant::of_request(&head.headers, app.config.auth_enabled) {
         Ok(tenant) => tenant,
-        Err(refusal) => return text(refusal.status, refusal.message + "\n"),
+        Err(refusal) => return refuse(refusal.status, &refusal.message),
     };
     let body = match app.bodies.read(&head.headers, incoming, app.config.ingest_limits.max_body_bytes).await {
         Ok(body) => body,
-        Err(refusal) => return refused(&refusal, "\n"),
+        Err(refusal) => return refuse(refusal.status, &refusal.message),
     };
-    respond(app.roles.push(head.uri.path(), &head.headers, body.bytes.clone(), tenant).await)
+    respond(app.roles.push(&head.uri, &head.headers, body.bytes.clone(), tenant).await)
 }
 
 /// Every read route. Errors have no newline.
