@@ -44,6 +44,11 @@ fn push_json() {
 }
 
 #[test]
+fn push_otlp() {
+    replay("push_otlp", targets::push::otlp);
+}
+
+#[test]
 fn push_snappy() {
     replay("push_snappy", targets::push::snappy);
 }

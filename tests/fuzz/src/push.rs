@@ -1,8 +1,8 @@
-//! The push decoders: a body as sent, a protobuf message, a JSON document, a bulk request.
+//! The push decoders: a body as sent, a protobuf message, a JSON document, a bulk request, OpenTelemetry's logs, lines.
 
 use bytes::Bytes;
 use ingest_fn::elastic::{ElasticSettings, decode_bulk};
-use ingest_fn::{PushFormat, PushRequest, decode_push};
+use ingest_fn::{LineOptions, PushFormat, PushRequest, decode_push};
 use schema::{IngestLimits, TenantId, Timestamp};
 
 /// The bytes are a protobuf message; they are wrapped as clients wrap it, so that the fuzzer does not have to learn snappy.
@@ -60,10 +60,32 @@ pub fn bulk(data: &[u8]) {
     }
 }
 
-/// What is accepted counts its lines right, can be hashed and is the same the second time.
+/// The first byte chooses: `J` is a body of JSON, an `L` lines whose parameters are in the first of them, a `Z` protobuf in LZ4, anything else protobuf.
+pub fn otlp(data: &[u8]) {
+    let Some((first, body)) = data.split_first() else { return };
+    match first {
+        b'J' => check("application/json", PushFormat::Otlp, Bytes::copy_from_slice(body)),
+        b'L' => {
+            let end = body.iter().position(|byte| *byte == b'\n').unwrap_or(body.len());
+            let (parameters, lines) = body.split_at(end);
+            match LineOptions::parse(&String::from_utf8_lossy(parameters)) {
+                Ok(options) => check("text/plain", PushFormat::Lines(options), Bytes::copy_from_slice(lines)),
+                Err(error) => assert!(!error.to_string().is_empty()),
+            }
+        }
+        b'Z' => check_encoded("application/x-protobuf", Some("lz4"), PushFormat::Otlp, Bytes::copy_from_slice(body)),
+        _ => check("application/x-protobuf", PushFormat::Otlp, Bytes::copy_from_slice(body)),
+    }
+}
+
 fn check(content_type: &str, format: PushFormat, body: Bytes) {
+    check_encoded(content_type, None, format, body);
+}
+
+/// What is accepted counts its lines right, can be hashed and is the same the second time.
+fn check_encoded(content_type: &str, content_encoding: Option<&str>, format: PushFormat, body: Bytes) {
     let tenant = TenantId::default_tenant();
-    let request = PushRequest { content_type: Some(content_type), content_encoding: None, backfill_shard: None, format, body, tenant };
+    let request = PushRequest { content_type: Some(content_type), content_encoding, backfill_shard: None, format, body, tenant };
     let limits = IngestLimits { max_decompressed_bytes: 1 << 20, ..IngestLimits::default() };
     let now = Timestamp(1_793_491_200_000_000_000);
     match decode_push(&request, &limits, now) {

@@ -1,0 +1,48 @@
+"""Logs every line of a file through OpenTelemetry's SDK and its OTLP/HTTP exporter. Usage: push.py URL LINES COMPRESSION
+
+Line N has the attribute `n`, a severity by N modulo 3, and the ids of a trace made from N.
+"""
+import logging
+import sys
+
+from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+
+URL, PATH, COMPRESSION = sys.argv[1:]
+SEVERITIES = ((SeverityNumber.INFO, "INFO"), (SeverityNumber.WARN, "WARN"), (SeverityNumber.ERROR, "ERROR"))
+# 2 batches at least, of a size that is no divisor of anything.
+BATCH = 99
+
+# The exporter logs what it could not deliver, and does not raise.
+failures = []
+
+
+class Failures(logging.Handler):
+    def emit(self, record):
+        failures.append(record.getMessage())
+
+
+logging.getLogger("opentelemetry").addHandler(Failures(level=logging.WARNING))
+resource = Resource.create({"service.name": "opentelemetry-" + COMPRESSION, "deployment.environment": "test", "host.name": "h1", "host.arch": ["a", "b"]})
+provider = LoggerProvider(resource=resource)
+exporter = OTLPLogExporter(endpoint=URL + "/otlp/v1/logs", compression=Compression(COMPRESSION))
+provider.add_log_record_processor(BatchLogRecordProcessor(exporter, max_export_batch_size=BATCH, max_queue_size=100_000))
+logger = provider.get_logger("clients", "1.2.3")
+
+with open(PATH, encoding="utf-8", newline="\n") as f:
+    lines = [line for line in f.read().split("\n") if line]
+for n, line in enumerate(lines):
+    number, text = SEVERITIES[n % 3]
+    context = set_span_in_context(NonRecordingSpan(SpanContext(n + 1, n + 2, is_remote=False, trace_flags=TraceFlags(1))))
+    logger.emit(LogRecord(context=context, severity_number=number, severity_text=text, body=line, attributes={"n": n, "http.request": {"method": "GET"}}))
+if not provider.force_flush(60_000):
+    failures.append("not everything was sent within a minute")
+provider.shutdown()
+if failures:
+    sys.exit("; ".join(failures))
+print(len(lines))
