@@ -12,7 +12,7 @@ import sys
 import urllib.parse
 
 # What clients push to; see the router of the server.
-PUSHES = ("/loki/api/v1/push", "/api/prom/push", "/api/v1/push", "/otlp/", "/aws/firehose")
+PUSHES = ("/loki/api/v1/push", "/api/prom/push", "/tarn/api/v1/push", "/api/v1/push", "/otlp/", "/aws/firehose")
 # Of one connection, not of what it carries (RFC 9110, 7.6.1).
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "proxy-connection", "expect"}
 

@@ -11,7 +11,7 @@ locals {
   # Whether there is a key is no secret.
   has_firehose_key = nonsensitive(var.firehose_access_key != null)
   api_paths = merge(
-    { for path in ["/loki/api/v1/push", "/api/prom/push"] : path => {
+    { for path in ["/loki/api/v1/push", "/api/prom/push", "/otlp/v1/logs", "/tarn/api/v1/push"] : path => {
       post = { security = local.with_key, "x-amazon-apigateway-integration" = local.to_function.ingest }
     } },
     # Firehose brings its own key, which the function asks for.
