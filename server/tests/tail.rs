@@ -243,6 +243,13 @@ async fn a_slow_client_is_told_what_it_missed_and_one_that_reads_nothing_is_left
     assert!(seen.values().all(|times| *times == 1));
     assert!(dropped.iter().all(|timestamp| !seen.contains_key(&format!("{:06}", timestamp - at))));
     drop(slow);
+    // More than the buffers of a connection hold.
+    for n in pushes..pushes + 8 {
+        let large = "x".repeat(200_000);
+        let lines: Vec<(i64, &str)> = (0..10).map(|i| (at + n * 10 + i, large.as_str())).collect();
+        push(&server, &lines).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
     while !server.get("/metrics").await.text().await.unwrap().lines().any(|line| line == "tarn_tails 0") {
         assert!(clock.monotonic() < 2 * PATIENCE, "a client that reads nothing is kept");
         tokio::time::sleep(Duration::from_millis(200)).await;

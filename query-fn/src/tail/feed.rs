@@ -20,7 +20,7 @@ use store::{Env, ErrorKind, ObjectClient, StoreError};
 use tokio::sync::OnceCell;
 
 use super::TailEnded;
-use super::queue::{Found, Queue, TailLine};
+use super::queue::{Found, Queue};
 use super::rows::{RowId, Shown, StoredRow, TailQuery};
 use crate::QueryError;
 
@@ -29,7 +29,9 @@ pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// For so long the store may fail before the tails are told.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Chunks that are read at the same time.
-const READS_IN_FLIGHT: usize = 8;
+const READS_IN_FLIGHT: usize = 4;
+/// Rows that are looked at before others have their turn.
+const STRIDE: usize = 256;
 
 /// Where chunks are.
 #[derive(Clone, Debug)]
@@ -78,8 +80,8 @@ pub(super) struct Subscriber {
     after: u64,
 }
 
-/// What one chunk holds for one tail.
-type Shares = Vec<(usize, Vec<(RowId, TailLine)>)>;
+/// What one chunk holds for each tail.
+type Shares = HashMap<usize, Found<RowId>>;
 
 impl Feed {
     pub(super) fn new(tenant: TenantId, source: Source) -> Self {
@@ -170,8 +172,9 @@ impl Feed {
 
     /// What `chunk` holds for each of the tails `wanted`. All or nothing.
     async fn read(&self, chunk: &NewChunk, wanted: &[usize], queries: &[&TailQuery]) -> Result<Shares, QueryError> {
+        let mut shares = Shares::new();
         if wanted.is_empty() {
-            return Ok(Vec::new());
+            return Ok(shares);
         }
         let Source { client, cache, .. } = &self.source;
         let reader = ChunkReader::open(client, &ChunkRef::level0(chunk.key.clone(), chunk.size), cache).await?;
@@ -181,15 +184,13 @@ impl Feed {
             manifest.streams.iter().map(|stream| wanted.iter().filter(|(_, query)| query.selects(stream)).copied().collect()).collect();
         let selection = selection(&manifest, &per_stream);
         if selection.is_empty() {
-            return Ok(Vec::new());
+            return Ok(shares);
         }
-        let mut shares: HashMap<usize, Vec<(RowId, TailLine)>> = HashMap::new();
         let mut rows = reader.read(client, selection, ChunkColumns::ALL);
         while let Some(rows) = rows.next().await {
-            show_rows(&rows?, &manifest, &per_stream, &mut shares)?;
-            tokio::task::yield_now().await;
+            show_rows(&rows?, &manifest, &per_stream, &mut shares).await?;
         }
-        Ok(shares.into_iter().collect())
+        Ok(shares)
     }
 
     /// Tells every tail that there is nothing more to come.
@@ -253,24 +254,22 @@ fn selection<T>(manifest: &ChunkManifest, per_stream: &[Vec<T>]) -> Vec<Range<u6
     ranges
 }
 
-fn show_rows(
-    rows: &ChunkRows,
-    manifest: &ChunkManifest,
-    per_stream: &[Vec<(usize, &TailQuery)>],
-    shares: &mut HashMap<usize, Vec<(RowId, TailLine)>>,
-) -> Result<(), QueryError> {
+async fn show_rows(rows: &ChunkRows, manifest: &ChunkManifest, per_stream: &[Vec<(usize, &TailQuery)>], shares: &mut Shares) -> Result<(), QueryError> {
     let (Some(timestamps), Some(lines), Some(metadata)) = (&rows.timestamps, &rows.lines, &rows.metadata) else {
         return Err(QueryError::Internal { invariant: "a read brings the columns that it was asked for".to_owned() });
     };
     let none: MetadataSet = Arc::from(Vec::new());
     for (row, (&timestamp, line)) in timestamps.values().iter().zip(lines.iter()).enumerate() {
+        if row.is_multiple_of(STRIDE) {
+            tokio::task::yield_now().await;
+        }
         let position = rows.first_row.saturating_add(u64::try_from(row).unwrap_or(u64::MAX));
         let number = manifest.streams.partition_point(|stream| stream.first_row <= position).saturating_sub(1);
         let (Some(stream), Some(wanted), Some(line)) = (manifest.streams.get(number), per_stream.get(number), line) else { continue };
         let row = StoredRow { stream: &stream.labels, timestamp, line, metadata: metadata.get(row).unwrap_or(&none) };
         for (tail, query) in wanted {
             if let Some(line) = query.show(&row)? {
-                shares.entry(*tail).or_default().push((row.id(), line));
+                shares.entry(*tail).or_default().add(row.id(), line);
             }
         }
     }
@@ -279,9 +278,9 @@ fn show_rows(
 
 /// Adds to each tail's lines those of its share that it was not shown before.
 fn take_new(tails: &[Arc<Subscriber>], found: &mut [Found], shares: Shares) {
-    for (number, lines) in shares {
+    for (number, share) in shares {
         let (Some(tail), Some(found)) = (tails.get(number), found.get_mut(number)) else { continue };
         let mut shown = tail.shown.lock();
-        lines.into_iter().filter(|(id, _)| shown.is_new(*id)).for_each(|(_, line)| found.add(line));
+        found.append(share, |id| shown.is_new(*id).then_some(()));
     }
 }

@@ -43,23 +43,40 @@ pub(crate) struct Batch {
     pub(crate) dropped: Vec<DroppedLine>,
 }
 
-/// Lines found in one poll, in any order, no more than a queue may hold.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    lines: Vec<TailLine>,
+/// Lines found in one chunk or in one poll, in any order, with what tells them apart; no more than a queue may hold.
+#[derive(Debug)]
+pub(super) struct Found<T = ()> {
+    lines: Vec<(T, TailLine)>,
     bytes: usize,
     dropped: Vec<DroppedLine>,
 }
 
-impl Found {
-    pub(super) fn add(&mut self, line: TailLine) {
+impl<T> Default for Found<T> {
+    fn default() -> Self {
+        Self { lines: Vec::new(), bytes: 0, dropped: Vec::new() }
+    }
+}
+
+impl<T> Found<T> {
+    pub(super) fn add(&mut self, id: T, line: TailLine) {
         let weight = line.weight();
         if self.bytes + weight > MAX_HELD_BYTES {
             drop_line(&mut self.dropped, line);
             return;
         }
         self.bytes += weight;
-        self.lines.push(line);
+        self.lines.push((id, line));
+    }
+
+    /// Adds what another one holds, as far as `is_wanted` says so.
+    pub(super) fn append<U>(&mut self, other: Found<U>, mut is_wanted: impl FnMut(&U) -> Option<T>) {
+        for (id, line) in other.lines {
+            if let Some(id) = is_wanted(&id) {
+                self.add(id, line);
+            }
+        }
+        let room = MAX_REPORTED.saturating_sub(self.dropped.len());
+        self.dropped.extend(other.dropped.into_iter().take(room));
     }
 
     fn is_empty(&self) -> bool {
@@ -114,8 +131,8 @@ impl Queue {
             return;
         }
         let mut state = self.state.lock();
-        let latest = found.lines.iter().map(|line| line.timestamp).max();
-        for line in found.lines {
+        let latest = found.lines.iter().map(|(_, line)| line.timestamp).max();
+        for (_, line) in found.lines {
             state.insert(line);
         }
         for line in found.dropped {
@@ -195,10 +212,11 @@ impl State {
 }
 
 impl TailLine {
-    /// Bytes that the line takes while it waits, its share of labels included.
+    /// Bytes that the line takes while it waits, with labels of its own.
     fn weight(&self) -> usize {
-        const LABELS: usize = 256;
-        self.line.len() + size_of::<Self>() + LABELS
+        let CategorizedLabels { stream, metadata, parsed } = &*self.labels;
+        let labels = stream.iter().chain(metadata).chain(parsed).map(|pair| size_of_val(pair) + pair.0.len() + pair.1.len());
+        self.line.len() + size_of::<Self>() + size_of::<CategorizedLabels>() + labels.sum::<usize>()
     }
 }
 
@@ -220,7 +238,7 @@ mod tests {
 
     fn found(lines: &[(i64, &str)]) -> Found {
         let mut found = Found::default();
-        lines.iter().for_each(|(at, text)| found.add(line(*at, text)));
+        lines.iter().for_each(|(at, text)| found.add((), line(*at, text)));
         found
     }
 
@@ -282,9 +300,12 @@ mod tests {
     #[test]
     fn only_so_many_dropped_lines_are_named() {
         let mut found = Found::default();
-        found.add(line(0, &"x".repeat(MAX_HELD_BYTES - 1000)));
-        (1..3000).for_each(|at| found.add(line(at, &"y".repeat(1000))));
+        found.add((), line(0, &"x".repeat(MAX_HELD_BYTES - 1000)));
+        (1..3000).for_each(|at| found.add((), line(at, &"y".repeat(1000))));
         assert_eq!(found.dropped.len(), MAX_REPORTED);
+        let mut all = Found::default();
+        all.append(found, |()| Some(()));
+        assert_eq!((all.lines.len(), all.dropped.len()), (1, MAX_REPORTED));
     }
 
     #[tokio::test]
