@@ -26,6 +26,24 @@ async fn what_the_ingest_function_acknowledges_the_query_function_finds() {
 }
 
 #[tokio::test]
+async fn the_ingest_function_takes_documents_as_elasticsearch_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ingest = Lambda::ingest(folder.path(), &[]).await;
+    let headers = json!({"content-type": "application/x-ndjson", "x-scope-orgid": "team-a"});
+    let banner = ingest.invoke(&function_url("GET", "/elasticsearch/", "", headers.clone(), None)).await.json();
+    assert_eq!((&banner["statusCode"], &banner["headers"]["x-elastic-product"]), (&json!(200), &json!("Elasticsearch")));
+    assert!(objects(folder.path()).is_empty());
+    let documents =
+        "{\"create\":{\"_index\":\"i\"}}\n{\"@timestamp\":1700000000000,\"message\":\"one\",\"app\":\"api\"}\n{\"create\":{\"_index\":\"i\"}}\n[]\n";
+    let answer = ingest.invoke(&function_url("POST", "/elasticsearch/_bulk", "filter_path=errors,items.*.status", headers, Some(documents))).await.json();
+    let items = r#"{"errors":true,"items":[{"create":{"status":201}},{"create":{"status":400}}]}"#;
+    assert_eq!((&answer["statusCode"], &answer["body"]), (&json!(200), &json!(items)));
+    assert_eq!(objects(folder.path()).len(), 1);
+    let mut reader = Lambda::query(folder.path(), &[]).await;
+    assert_eq!(lines(&reader.invoke(&query(r#"{app="api", index="i"}"#, "")).await.json()), ["one"]);
+}
+
+#[tokio::test]
 async fn refusals_reach_the_client() {
     let folder = tempfile::tempdir().unwrap();
     let mut ingest = Lambda::ingest(folder.path(), &[("TARN_AUTH_ENABLED", "true"), ("TARN_LIMITS_MAX_BODY_BYTES", "100")]).await;
