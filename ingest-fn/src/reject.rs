@@ -35,11 +35,13 @@ pub enum DiscardReason {
     StructuredMetadataTooMany,
     /// The push was refused for its size; counted once per push, as no entry was read.
     RequestBodyTooLarge,
+    /// A document of a bulk request that is not a JSON object, or whose time cannot be read; Tarn's own.
+    UnreadableDocument,
 }
 
 impl DiscardReason {
     /// Every reason, in the order of their discriminants.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::LineTooLong,
         Self::InvalidUtf8,
         Self::TooOld,
@@ -52,6 +54,7 @@ impl DiscardReason {
         Self::StructuredMetadataTooLarge,
         Self::StructuredMetadataTooMany,
         Self::RequestBodyTooLarge,
+        Self::UnreadableDocument,
     ];
 
     /// The value of the metric's `reason` label.
@@ -69,6 +72,7 @@ impl DiscardReason {
             Self::StructuredMetadataTooLarge => "structured_metadata_too_large",
             Self::StructuredMetadataTooMany => "structured_metadata_too_many",
             Self::RequestBodyTooLarge => "request_body_too_large",
+            Self::UnreadableDocument => "unreadable_document",
         }
     }
 }

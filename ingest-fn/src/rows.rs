@@ -160,6 +160,12 @@ impl<'a> RowWriter<'a> {
         Ok(refused)
     }
 
+    /// Counts a document of `length` bytes that cannot be read.
+    pub(crate) fn refuse_document(&mut self, length: usize, problem: &str) {
+        self.rejected.count(DiscardReason::UnreadableDocument, 1, u64::try_from(length).unwrap_or(u64::MAX));
+        self.rejected.error(|| problem.to_owned());
+    }
+
     /// Refuses a line of the current stream that was too long to be kept: `length` bytes.
     pub(crate) fn refuse_long_line(&mut self, length: usize) {
         let Some(current) = &self.current else { return };

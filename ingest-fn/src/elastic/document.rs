@@ -84,11 +84,11 @@ impl<'s> DocumentReader<'s> {
         let document = document.trim_ascii();
         let mut cursor = match self.read(document) {
             Ok(cursor) => cursor,
-            Err(error) => return Ok(Some(Fault::document(format!("the document cannot be read: {error}")))),
+            Err(error) => return Ok(refused(document, Fault::document(format!("the document cannot be read: {error}")), rows)),
         };
         let timestamp = match self.timestamp(&cursor) {
             Ok(timestamp) => timestamp,
-            Err(fault) => return Ok(Some(fault)),
+            Err(fault) => return Ok(refused(document, fault, rows)),
         };
         let line = self.take_line(&cursor);
         let (stream, has_index) = self.stream(&mut cursor, address.index, rows)?;
@@ -326,6 +326,11 @@ impl MetadataNames {
         self.row.push(number);
         true
     }
+}
+
+fn refused(document: &[u8], fault: Fault, rows: &mut RowWriter<'_>) -> Option<Fault> {
+    rows.refuse_document(document.len(), &fault.reason);
+    Some(fault)
 }
 
 /// ISO 8601, also without a time of day, or a number since the epoch: milliseconds, and what its size shows to be another unit.

@@ -96,17 +96,21 @@ async fn a_document_by_itself() {
 #[tokio::test]
 async fn good_documents_are_stored_beside_refused_ones_and_both_are_counted() {
     let limits = IngestLimits { max_line_size: 20, ..IngestLimits::default() };
-    let body = "{\"index\":{\"_index\":\"i\"}}\n{\"message\":\"short\"}\n{\"index\":{\"_index\":\"i\"}}\n{\"message\":\"0123456789012345678901234\"}\n";
+    let body = "{\"index\":{\"_index\":\"i\"}}\n{\"message\":\"short\"}\n{\"index\":{\"_index\":\"i\"}}\n{\"message\":\"0123456789012345678901234\"}\n{\"index\":{\"_index\":\"i\"}}\n[]\n";
     let (ingester, faults) = ingester(limits);
     let response = handle_elastic(&ingester, &Arc::new(ElasticSettings::default()), request(Method::POST, BRIEF, body)).await;
     let answer: serde_json::Value = serde_json::from_str(&response.body).unwrap();
     let statuses: Vec<_> = answer["items"].as_array().unwrap().iter().map(|item| item["index"]["status"].as_u64().unwrap()).collect();
-    assert_eq!((response.status.as_u16(), &answer["errors"], statuses, faults.requests().len()), (200, &true.into(), vec![201, 400], 1));
+    assert_eq!((response.status.as_u16(), &answer["errors"], statuses, faults.requests().len()), (200, &true.into(), vec![201, 400, 400], 1));
     assert!(answer["items"][1]["index"]["error"]["reason"].as_str().unwrap().starts_with("max entry size '20' bytes exceeded"), "{answer}");
     let mut metrics = String::new();
     ingester.metrics().render_prometheus(&mut metrics);
-    for line in ["tarn_ingest_lines_received_total 1", "tarn_discarded_samples_total{reason=\"line_too_long\"} 1", "tarn_ingest_pushes_total{status=\"200\"} 1"]
-    {
+    for line in [
+        "tarn_ingest_lines_received_total 1",
+        "tarn_discarded_samples_total{reason=\"line_too_long\"} 1",
+        "tarn_discarded_samples_total{reason=\"unreadable_document\"} 1",
+        "tarn_ingest_pushes_total{status=\"200\"} 1",
+    ] {
         assert!(metrics.lines().any(|known| known == line), "{line} is not in\n{metrics}");
     }
 }
