@@ -8,17 +8,24 @@ locals {
     uri        = aws_lambda_function.function[role].invoke_arn
   } }
   with_key = [{ key = [] }]
+  proxy    = [{ name = "proxy", in = "path", required = true, schema = { type = "string" } }]
   # Whether there is a key is no secret.
   has_firehose_key = nonsensitive(var.firehose_access_key != null)
   api_paths = merge(
     { for path in ["/loki/api/v1/push", "/api/prom/push", "/otlp/v1/logs", "/tarn/api/v1/push"] : path => {
       post = { security = local.with_key, "x-amazon-apigateway-integration" = local.to_function.ingest }
     } },
+    # Agents that speak to Elasticsearch ask before they send.
+    { for path, parameters in { "/elasticsearch" = [], "/elasticsearch/{proxy+}" = local.proxy } : path => { "x-amazon-apigateway-any-method" = {
+      security                          = local.with_key
+      parameters                        = parameters
+      "x-amazon-apigateway-integration" = local.to_function.ingest
+    } } },
     # Firehose brings its own key, which the function asks for.
     local.has_firehose_key ? { "/aws/firehose" = { post = { "x-amazon-apigateway-integration" = local.to_function.ingest } } } : {},
     { "/{proxy+}" = { "x-amazon-apigateway-any-method" = {
       security                          = local.with_key
-      parameters                        = [{ name = "proxy", in = "path", required = true, schema = { type = "string" } }]
+      parameters                        = local.proxy
       "x-amazon-apigateway-integration" = local.to_function.query
     } } },
   )
