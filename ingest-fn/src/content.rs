@@ -106,6 +106,12 @@ pub(crate) fn estimate_decoded_bytes(content_type: Option<&str>, content_encodin
     guess.min(limits.max_decompressed_bytes).max(body.len())
 }
 
+/// As [`estimate_decoded_bytes`], for the formats whose bodies are what they say: snappy is an encoding, and nothing else is taken for it.
+pub(crate) fn estimate_encoded_bytes(content_encoding: Option<&str>, body: &[u8], limits: &IngestLimits) -> usize {
+    let is_snappy = content_encoding.is_some_and(|encoding| encoding.trim().eq_ignore_ascii_case("snappy"));
+    estimate_decoded_bytes(Some(if is_snappy { "application/x-protobuf" } else { "application/json" }), content_encoding, body, limits)
+}
+
 fn looks_like_json(body: &[u8]) -> bool {
     body.iter().find(|b| !b.is_ascii_whitespace()).is_some_and(|b| *b == b'{')
 }
@@ -153,6 +159,17 @@ fn is_token(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn estimates() {
+        let limits = IngestLimits { max_decompressed_bytes: 1000, ..IngestLimits::default() };
+        // As the head of a snappy block, these bytes would promise 100,000,000 bytes.
+        let looks_large: &[u8] = &[0x80, 0xc2, 0xd7, 0x2f, 0];
+        assert_eq!(estimate_encoded_bytes(None, looks_large, &limits), 5);
+        assert_eq!(estimate_encoded_bytes(Some("snappy"), looks_large, &limits), 1000);
+        assert_eq!(estimate_encoded_bytes(Some("gzip"), looks_large, &limits), 50);
+        assert_eq!(estimate_decoded_bytes(Some("application/x-protobuf"), None, looks_large, &limits), 1000);
+    }
 
     #[test]
     fn media_types() {

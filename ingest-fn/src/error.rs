@@ -117,6 +117,8 @@ pub enum BodyPart {
     Compressed,
     /// The body once decompressed.
     Decompressed,
+    /// The body once decompressed, with what its records share repeated for each of them.
+    Repeated,
     /// The label text of one stream.
     StreamLabels,
 }
@@ -126,6 +128,7 @@ impl std::fmt::Display for BodyPart {
         f.write_str(match self {
             Self::Compressed => "the compressed body",
             Self::Decompressed => "the decompressed body",
+            Self::Repeated => "the decompressed body with the attributes of resources and scopes repeated for each record",
             Self::StreamLabels => "the label text of one stream",
         })
     }

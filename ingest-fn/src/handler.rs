@@ -5,10 +5,10 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 
 use crate::commit::Ingester;
-use crate::content::estimate_decoded_bytes;
+use crate::content::{estimate_decoded_bytes, estimate_encoded_bytes};
 use crate::error::{CommitError, PushError};
 use crate::reject::{DiscardReason, Rejections};
-use crate::request::{Decoded, PushRequest, decode_push};
+use crate::request::{Decoded, PushFormat, PushRequest, decode_push};
 
 /// Bodies up to this size are decoded where they are; larger ones take long enough to be moved off the reactor.
 pub(crate) const INLINE_BYTES: usize = 32 << 10;
@@ -63,7 +63,10 @@ pub(crate) struct Stored {
 /// Decodes, validates and stores `request`.
 pub(crate) async fn store(ingester: &Ingester, request: &PushRequest<'_>) -> Result<Stored, PushError> {
     let limits = ingester.limits();
-    let expected = estimate_decoded_bytes(request.content_type, request.content_encoding, &request.body, limits);
+    let expected = match request.format {
+        PushFormat::V1 | PushFormat::Legacy => estimate_decoded_bytes(request.content_type, request.content_encoding, &request.body, limits),
+        PushFormat::Otlp | PushFormat::Lines(_) => estimate_encoded_bytes(request.content_encoding, &request.body, limits),
+    };
     let room = ingester.admit(expected).await?;
     let decoded = if expected <= INLINE_BYTES { decode_push(request, limits, ingester.env().now())? } else { decode_elsewhere(ingester, request).await? };
     let Decoded { batch, rejected, lines, bytes } = decoded;

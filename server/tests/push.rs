@@ -180,7 +180,7 @@ async fn opentelemetry_logs_and_lines_are_stored_and_read_back() {
 
 #[tokio::test]
 async fn opentelemetry_gets_answers_that_it_reads() {
-    let server = Server::start(&[("TARN_AUTH_ENABLED", "true"), ("TARN_LIMITS_MAX_BODY_BYTES", "100"), ("TARN_LIMITS_OTLP_INDEX_LABELS", "")]).await;
+    let server = Server::start(&[("TARN_AUTH_ENABLED", "true"), ("TARN_LIMITS_MAX_BODY_BYTES", "100")]).await;
     let tenant = ("x-scope-orgid", "a");
     let (proto, json) = (("content-type", "application/x-protobuf"), ("content-type", "application/json"));
     let status = |message: &str| [&[0x12, u8::try_from(message.len()).unwrap()], message.as_bytes()].concat();

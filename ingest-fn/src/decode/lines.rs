@@ -12,6 +12,9 @@ use crate::metadata::Pairs;
 use crate::rows::RowWriter;
 use crate::time;
 
+/// How much longer than its line and metadata a line of JSON may be: for escapes, numbers, `null`.
+const MAX_OVERHEAD: usize = 8;
+
 /// The parameters of a push of lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LineOptions {
@@ -43,6 +46,11 @@ impl LineOptions {
         }
         Ok(options)
     }
+
+    /// Whether lines of JSON are looked into.
+    fn takes_apart(&self) -> bool {
+        self.time_field.is_some() || self.line_field.is_some()
+    }
 }
 
 /// Reads a whole body. Lines without a time get `now`, each a nanosecond later than the one before, so that equal lines stay apart.
@@ -51,6 +59,8 @@ pub(crate) fn decode(body: &[u8], options: &LineOptions, now: Timestamp, rows: &
     let stream =
         if labels.starts_with('{') { rows.streams().by_text(labels.as_bytes())? } else { rows.streams().by_text(format!("{{{labels}}}").as_bytes())? };
     rows.begin_stream(stream);
+    // The tree of a line that is taken apart is many times as large as its text. Longer ones than this could hardly be accepted.
+    let longest = MAX_OVERHEAD.saturating_mul(rows.limits().max_line_size.saturating_add(rows.metadata_limits().1));
     let mut now = now.as_nanos();
     let mut any = false;
     for (line, number) in body.split(|byte| *byte == b'\n').zip(1_u64..) {
@@ -59,15 +69,19 @@ pub(crate) fn decode(body: &[u8], options: &LineOptions, now: Timestamp, rows: &
             continue;
         }
         any = true;
-        let entry = read(line, options).map_err(|detail| PushError::Line { number, detail })?;
+        if options.takes_apart() && line.len() > longest {
+            rows.refuse_long_line(line.len());
+            continue;
+        }
+        let entry = read(line, options, rows.metadata_limits()).map_err(|detail| PushError::Line { number, detail })?;
         let timestamp = entry.time.unwrap_or(now);
         if entry.time.is_none() {
             now = now.saturating_add(1);
         }
         let text = entry.message.as_deref().map_or(line, str::as_bytes);
-        let bytes = entry.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
-        let iter = entry.metadata.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-        rows.entry(timestamp, text, Pairs { iter, count: entry.metadata.len(), bytes })?;
+        let members = &entry.members;
+        let iter = members.pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        rows.entry(timestamp, text, Pairs { iter, count: members.count, bytes: members.bytes })?;
     }
     rows.end_stream();
     if any { Ok(()) } else { Err(PushError::NoLines) }
@@ -78,17 +92,17 @@ struct Entry {
     time: Option<i64>,
     /// `None` where the line is the message.
     message: Option<String>,
-    metadata: Vec<(String, String)>,
+    members: Members,
 }
 
 /// Errors: a text that says what is wrong with the line.
-fn read(line: &[u8], options: &LineOptions) -> Result<Entry, String> {
+fn read(line: &[u8], options: &LineOptions, (max_pairs, max_bytes): (usize, usize)) -> Result<Entry, String> {
     let is_object = line.trim_ascii().starts_with(b"{");
     if !is_object {
         return Ok(Entry { time: time::iso_prefix(line).map(|(nanos, _)| nanos), ..Entry::default() });
     }
     let usual_time = || json_time::of_line(line);
-    if options.time_field.is_none() && options.line_field.is_none() {
+    if !options.takes_apart() {
         return Ok(Entry { time: usual_time(), ..Entry::default() });
     }
     // A line that only begins like JSON is text.
@@ -111,11 +125,11 @@ fn read(line: &[u8], options: &LineOptions) -> Result<Entry, String> {
     if let Some(name) = &options.time_field {
         members.remove(name);
     }
-    let mut metadata = Vec::new();
+    let mut others = Members { max_pairs, max_bytes, ..Members::default() };
     for (name, value) in members {
-        flatten(name, value, &mut metadata);
+        others.add(&name, value);
     }
-    Ok(Entry { time, message: Some(plain(message)), metadata })
+    Ok(Entry { time, message: Some(plain(message)), members: others })
 }
 
 fn time_of(value: &Value) -> Option<i64> {
@@ -134,16 +148,43 @@ fn plain(value: Value) -> String {
     }
 }
 
-/// The depth is bounded by that of serde_json's reader.
-fn flatten(name: String, value: Value, out: &mut Vec<(String, String)>) {
-    match value {
-        Value::Null => {}
-        Value::Object(members) => {
-            for (member, value) in members {
-                flatten(format!("{name}_{member}"), value, out);
+/// Structured metadata of a line. No more is kept than an entry may have and be accepted; the rest is counted.
+#[derive(Debug, Default)]
+struct Members {
+    max_pairs: usize,
+    max_bytes: usize,
+    pairs: Vec<(String, String)>,
+    count: usize,
+    bytes: usize,
+    /// The name of a value inside objects.
+    path: String,
+}
+
+impl Members {
+    /// The depth is bounded by that of serde_json's reader.
+    fn add(&mut self, name: &str, value: Value) {
+        let end_of_path = self.path.len();
+        if end_of_path > 0 {
+            self.path.push('_');
+        }
+        self.path.push_str(name);
+        match value {
+            Value::Null => {}
+            Value::Object(members) => {
+                for (member, value) in members {
+                    self.add(&member, value);
+                }
+            }
+            other => {
+                let text = plain(other);
+                self.count += 1;
+                self.bytes += self.path.len() + text.len();
+                if self.count <= self.max_pairs && self.bytes <= self.max_bytes {
+                    self.pairs.push((self.path.clone(), text));
+                }
             }
         }
-        other => out.push((name, plain(other))),
+        self.path.truncate(end_of_path);
     }
 }
 

@@ -35,6 +35,19 @@ fn a_flag_beats_the_environment_and_that_beats_the_file() {
 }
 
 #[test]
+fn resource_attributes_that_are_labels_come_as_a_list_or_a_text() {
+    let labels = |file: &str, env: &[(&str, &str)]| resolve(&[], file, env).map(|config| config.ingest_limits.otlp_index_labels.join("|"));
+    let list = "[limits]\notlp_index_labels = [\"service.name\", \"team\"]\n";
+    assert_eq!(labels(list, &[]).unwrap(), "service.name|team");
+    assert_eq!(labels(list, &[("TARN_LIMITS_OTLP_INDEX_LABELS", "a.b, c")]).unwrap(), "a.b|c");
+    assert_eq!(labels("[limits]\notlp_index_labels = []\n", &[]).unwrap(), "");
+    assert_eq!(
+        labels("", &[("TARN_LIMITS_OTLP_INDEX_LABELS", "a,,b")]).unwrap_err().to_string(),
+        "TARN_LIMITS_OTLP_INDEX_LABELS: 'a,,b' is not names of resource attributes with commas between them, such as service.name,k8s.pod.name"
+    );
+}
+
+#[test]
 fn port_means_every_interface_unless_an_address_is_given() {
     assert_eq!(resolve(&[], "listen = \"127.0.0.1:1\"", &[("PORT", "8080")]).unwrap().listen.to_string(), "0.0.0.0:8080");
     assert_eq!(resolve(&[], "", &[("PORT", "8080"), ("TARN_LISTEN", "127.0.0.1:9")]).unwrap().listen.to_string(), "127.0.0.1:9");

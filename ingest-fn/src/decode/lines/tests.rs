@@ -53,6 +53,22 @@ fn members_that_hold_the_time_and_the_line() {
     assert_eq!(push("labels={app=\"x\"}&time_field=at&line_field=msg", body).unwrap(), expected);
 }
 
+/// A long name over many members must cost what they do, not the product.
+#[test]
+fn members_without_end_are_counted_and_not_kept() {
+    let many: Vec<String> = (0..100_000).map(|n| format!("\"{n}\":1")).collect();
+    let body =
+        format!("{{\"msg\":\"wide\",\"{}\":{{{}}}}}\n{{\"msg\":\"kept\"}}\n{{\"msg\":\"{}\"}}", "x".repeat(100_000), many.join(","), "y".repeat(3_000_000));
+    let limits = IngestLimits::default();
+    let mut rows = RowWriter::new(&limits, NOW, None, body.len()).unwrap();
+    decode(body.as_bytes(), &LineOptions::parse("line_field=msg").unwrap(), NOW, &mut rows).unwrap();
+    let decoded = rows.finish().unwrap();
+    assert_eq!((decoded.lines, decoded.rejected.lines()), (1, 2));
+    // 100,000 times: a name of 100,000 bytes, an underscore, up to 5 digits (488,890 in all), and a value of one byte.
+    let told = decoded.rejected.text();
+    assert!(told.contains("has structured metadata too large: '10000688890' bytes") && told.contains("with length '3000010' bytes"), "{told}");
+}
+
 #[test]
 fn what_cannot_be_used_is_named() {
     for (query, body, status, error) in [

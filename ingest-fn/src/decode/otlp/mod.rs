@@ -18,12 +18,14 @@ use schema::Timestamp;
 use self::attributes::Attributes;
 use self::value::Value;
 use crate::decode::proto::Reader;
-use crate::error::PushError;
+use crate::error::{BodyPart, PushError};
 use crate::metadata::{Pairs, clean_utf8, invalid_name, normalize_name};
 use crate::rows::RowWriter;
 
 /// Labels that one resource can have and still be accepted, and more.
 const MAX_LABELS: usize = 4096;
+/// What a pair takes in the rows beside its value.
+const PAIR_BYTES: usize = 16;
 const TRACE_ID_BYTES: usize = 16;
 const SPAN_ID_BYTES: usize = 8;
 
@@ -39,6 +41,7 @@ pub(crate) fn decode_proto(body: &[u8], now: Timestamp, rows: &mut RowWriter<'_>
         resource_message: Reader::new(b""),
         open: false,
         now: now.as_nanos(),
+        repeated: 0,
         rows,
     };
     let mut request = Reader::new(body);
@@ -67,6 +70,8 @@ struct Walk<'b, 'w, 'l> {
     /// Whether the stream of the resource was begun: at its first record.
     open: bool,
     now: i64,
+    /// Bytes that attributes of resources and scopes took so far, once for each record.
+    repeated: usize,
     rows: &'w mut RowWriter<'l>,
 }
 
@@ -218,7 +223,21 @@ impl<'b> Walk<'b, '_, '_> {
         self.write(timestamp, body)
     }
 
+    /// A small request of many records must not become rows of any size by what their resource has.
+    fn bound_repetition(&mut self) -> Result<(), PushError> {
+        let limits = self.rows.limits();
+        let count = self.resource.count() + self.scope.count();
+        let bytes = self.resource.bytes().saturating_add(self.scope.bytes());
+        // More than that is refused and takes nothing.
+        if count <= limits.max_structured_metadata_entries_count && bytes <= limits.max_structured_metadata_size {
+            self.repeated = self.repeated.saturating_add(bytes + count * PAIR_BYTES);
+        }
+        let limit = limits.max_decompressed_bytes;
+        if self.repeated > limit { Err(PushError::TooLarge { part: BodyPart::Repeated, limit }) } else { Ok(()) }
+    }
+
     fn write(&mut self, timestamp: i64, body: Value<'b>) -> Result<(), PushError> {
+        self.bound_repetition()?;
         let limit = self.rows.limits().max_line_size;
         let line = match body {
             Value::Text(text) => text,

@@ -296,6 +296,25 @@ fn entries_beyond_the_limits_are_refused_alone() {
     }
 }
 
+/// 200 records of a few bytes with 110 bytes of their resource each (10 of them the name, `host_name` aside): a body of 3 KB, rows of 25 KB.
+#[test]
+fn what_records_share_is_bounded() {
+    let whole = request(vec![text("host.about", &"x".repeat(100))], vec![record(1, "l"); 200]);
+    let body = whole.encode_to_vec();
+    let limits = |max_decompressed_bytes| IngestLimits { max_decompressed_bytes, ..IngestLimits::default() };
+    assert!(body.len() < 4000);
+    assert_eq!(proto(&body, &limits(200 * (110 + 16))).unwrap().lines, 200);
+    let refused = proto(&body, &limits(200 * (110 + 16) - 1)).unwrap_err();
+    assert_eq!(refused.status(), 413);
+    assert_eq!(
+        refused.to_string(),
+        "request body too large: the decompressed body with the attributes of resources and scopes repeated for each record exceeds the limit of 25199 bytes"
+    );
+    // Attributes that no record can have are not repeated: the records are refused one by one.
+    let tight = IngestLimits { max_structured_metadata_size: 100, ..limits(1000) };
+    assert_eq!(proto(&body, &tight).unwrap().rejected.lines(), 200);
+}
+
 /// Equal resources are one stream, whatever lies between them.
 #[test]
 fn resources_that_come_again() {
