@@ -135,6 +135,9 @@ async fn tenants_limits_and_what_is_not_there() {
     assert_eq!(labels["data"], json!(["h"]));
     let long = ask(&server, "POST", "/_bulk", &[("x-scope-orgid", "team-a")], body.repeat(10).into_bytes()).await;
     assert_eq!((long.status().as_u16(), &parsed(long).await["error"]["type"]), (413, &json!("content_too_long_exception")));
+    // A base URL with a slash at its end.
+    let joined = ask(&server, "POST", "/elasticsearch//_bulk", &[("x-scope-orgid", "team-b")], body.as_bytes().to_vec()).await;
+    assert_eq!((joined.status().as_u16(), server.stored_rows("team-b")), (200, 1));
     let (status, error) = json_of(&server, "GET", "/elasticsearch/i/_search", Value::Null).await;
     assert_eq!((status, error["status"].as_u64()), (400, Some(400)));
     // What is not Elasticsearch's stays what it was.

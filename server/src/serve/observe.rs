@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use futures::FutureExt as _;
 use http::{HeaderValue, StatusCode, header};
+use ingest_fn::elastic::PREFIX;
 
 use crate::serve::clean_path;
 use crate::serve::router::text;
@@ -32,7 +33,9 @@ pub(crate) async fn observe(State(Observed { app, route }): State<Observed>, req
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let _in_flight = Counted::new(&app.metrics.in_flight);
 
-    let response = match clean_path::redirect(&uri) {
+    // Clients of Elasticsearch follow no redirect, and join a URL that ends with a slash and a path that begins with one.
+    let redirect = clean_path::redirect(&uri).filter(|_| !route.starts_with(PREFIX));
+    let response = match redirect {
         Some(location) => moved(location),
         None => match AssertUnwindSafe(next.run(request)).catch_unwind().await {
             Ok(response) => response,
