@@ -16,13 +16,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use schema::{IngestLimits, RowBatch, TenantId};
+use schema::{IngestLimits, LimitsOf, RowBatch, SameForAll, TenantId};
 use store::{Env, ObjectClient};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::error::CommitError;
 use crate::metrics::IngestMetrics;
+use crate::rate::RateLimiter;
+use crate::reject::DiscardReason;
 
 /// How long the first push after a quiet spell waits for company.
 const GATHER: Duration = Duration::from_millis(1);
@@ -71,7 +73,8 @@ pub struct Ingester {
 struct Shared {
     client: ObjectClient,
     env: Env,
-    limits: IngestLimits,
+    limits: Arc<dyn LimitsOf<IngestLimits>>,
+    rates: RateLimiter,
     settings: GroupCommitSettings,
     metrics: IngestMetrics,
     /// One permit per byte that may wait.
@@ -132,13 +135,19 @@ enum Next {
 impl Ingester {
     /// Stores into `client`. Must be used inside a tokio runtime.
     pub fn new(client: ObjectClient, env: Env, limits: IngestLimits, settings: GroupCommitSettings) -> Self {
-        let room = Arc::new(Semaphore::new(total_room(&settings)));
-        Self { shared: Arc::new(Shared { client, env, limits, settings, metrics: IngestMetrics::default(), room, queues: Mutex::default() }) }
+        Self::with_limits(client, env, Arc::new(SameForAll(Arc::new(limits))), settings)
     }
 
-    /// The limits that pushes are held to.
-    pub fn limits(&self) -> &IngestLimits {
-        &self.shared.limits
+    /// As [`Self::new`], with limits that tenants can have of their own.
+    pub fn with_limits(client: ObjectClient, env: Env, limits: Arc<dyn LimitsOf<IngestLimits>>, settings: GroupCommitSettings) -> Self {
+        let room = Arc::new(Semaphore::new(total_room(&settings)));
+        let (metrics, rates, queues) = (IngestMetrics::default(), RateLimiter::default(), Mutex::default());
+        Self { shared: Arc::new(Shared { client, env, limits, rates, settings, metrics, room, queues }) }
+    }
+
+    /// The limits that pushes of `tenant` are held to.
+    pub fn limits_of(&self, tenant: &TenantId) -> Arc<IngestLimits> {
+        self.shared.limits.limits_of(tenant)
     }
 
     /// The clock.
@@ -195,6 +204,7 @@ impl Ingester {
         if batch.is_empty() {
             return Ok(());
         }
+        self.check_rate(tenant, &batch)?;
         room.fit(weight(&batch), &self.shared.room);
         let started = self.shared.env.monotonic();
         let (reply, answer) = oneshot::channel();
@@ -209,6 +219,18 @@ impl Ingester {
             Ok(Err(_)) => Err(CommitError::Aborted),
             Err(_) => Err(CommitError::Timeout { waited }),
         }
+    }
+
+    /// Takes the rows out of what the tenant may push now.
+    fn check_rate(&self, tenant: &TenantId, batch: &RowBatch) -> Result<(), CommitError> {
+        let shared = &self.shared;
+        let limits = shared.limits.limits_of(tenant);
+        let Some(rate) = limits.ingestion_rate else { return Ok(()) };
+        let (lines, bytes) = (batch.len(), u64::try_from(batch.raw_bytes()).unwrap_or(u64::MAX));
+        shared.rates.take(tenant, bytes, &limits, shared.env.monotonic()).map_err(|until| {
+            shared.metrics.discard(DiscardReason::RateLimited, u64::try_from(lines).unwrap_or(u64::MAX), bytes);
+            CommitError::RateLimited { tenant: tenant.clone(), limit: rate.get(), lines, bytes, retry_after: until.unwrap_or_default() }
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use schema::TenantId;
 use schema::quote::quote;
 
 /// Why no row of a push was stored.
@@ -156,6 +157,22 @@ pub enum CommitError {
         /// The bound on waiting bytes.
         limit: usize,
     },
+    /// The tenant sends more than `ingestion_rate_mb`.
+    #[error(
+        "ingestion rate limit exceeded for user {tenant} (limit: {limit} bytes/sec) while attempting to ingest '{lines}' lines totaling '{bytes}' bytes, reduce log volume or contact your Loki administrator to see if the limit can be increased"
+    )]
+    RateLimited {
+        /// Whose push it was.
+        tenant: TenantId,
+        /// Bytes a second.
+        limit: u64,
+        /// Lines of the push.
+        lines: usize,
+        /// Their bytes.
+        bytes: u64,
+        /// Until it would be accepted.
+        retry_after: Duration,
+    },
     /// The process is about to end.
     #[error("push refused, retry it: the server is shutting down")]
     ShuttingDown,
@@ -188,13 +205,20 @@ impl PushError {
 
     /// Seconds after which a retry makes sense; `None` where a retry cannot help.
     pub fn retry_after(&self) -> Option<Duration> {
-        matches!(self, Self::Commit(_)).then_some(Duration::from_secs(1))
+        match self {
+            Self::Commit(CommitError::RateLimited { retry_after, .. }) => Some(Duration::from_secs(retry_after.as_secs().saturating_add(1))),
+            Self::Commit(_) => Some(Duration::from_secs(1)),
+            _ => None,
+        }
     }
 }
 
 impl CommitError {
     /// The status to answer with.
     pub fn status(&self) -> StatusCode {
-        StatusCode::SERVICE_UNAVAILABLE
+        match self {
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        }
     }
 }

@@ -62,7 +62,7 @@ pub(crate) struct Stored {
 
 /// Decodes, validates and stores `request`.
 pub(crate) async fn store(ingester: &Ingester, request: &PushRequest<'_>) -> Result<Stored, PushError> {
-    let limits = ingester.limits();
+    let limits = &*ingester.limits_of(&request.tenant);
     let expected = match request.format {
         PushFormat::V1 | PushFormat::Legacy => estimate_decoded_bytes(request.content_type, request.content_encoding, &request.body, limits),
         PushFormat::Otlp | PushFormat::Lines(_) => estimate_encoded_bytes(request.content_encoding, &request.body, limits),
@@ -91,7 +91,7 @@ async fn decode_elsewhere(ingester: &Ingester, request: &PushRequest<'_>) -> Res
             body,
             tenant,
         };
-        decode_push(&request, ingester.limits(), ingester.env().now())
+        decode_push(&request, &ingester.limits_of(&request.tenant), ingester.env().now())
     };
     match tokio::task::spawn_blocking(decode).await {
         Ok(result) => result,

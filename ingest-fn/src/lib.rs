@@ -19,6 +19,7 @@ mod labels;
 mod metadata;
 mod metrics;
 mod otlp_answer;
+mod rate;
 mod reject;
 mod request;
 mod rows;

@@ -14,12 +14,13 @@ use crate::reject::{DiscardReason, Rejections};
 /// Upper bounds of the acknowledgement histogram, in milliseconds.
 const ACK_BUCKETS_MS: [u64; 10] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000];
 /// Answers that are counted one by one; others share the last counter.
-const STATUSES: [StatusCode; 7] = [
+const STATUSES: [StatusCode; 8] = [
     StatusCode::OK,
     StatusCode::NO_CONTENT,
     StatusCode::BAD_REQUEST,
     StatusCode::PAYLOAD_TOO_LARGE,
     StatusCode::UNPROCESSABLE_ENTITY,
+    StatusCode::TOO_MANY_REQUESTS,
     StatusCode::SERVICE_UNAVAILABLE,
     StatusCode::INTERNAL_SERVER_ERROR,
 ];

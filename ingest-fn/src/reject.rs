@@ -33,6 +33,8 @@ pub enum DiscardReason {
     StructuredMetadataTooLarge,
     /// More metadata pairs than `max_structured_metadata_entries_count`.
     StructuredMetadataTooMany,
+    /// The push was refused because its tenant sends more than `ingestion_rate_mb`.
+    RateLimited,
     /// The push was refused for its size; counted once per push, as no entry was read.
     RequestBodyTooLarge,
     /// A document of a bulk request that is not a JSON object, or whose time cannot be read; Tarn's own.
@@ -41,7 +43,7 @@ pub enum DiscardReason {
 
 impl DiscardReason {
     /// Every reason, in the order of their discriminants.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::LineTooLong,
         Self::InvalidUtf8,
         Self::TooOld,
@@ -53,6 +55,7 @@ impl DiscardReason {
         Self::DuplicateLabelNames,
         Self::StructuredMetadataTooLarge,
         Self::StructuredMetadataTooMany,
+        Self::RateLimited,
         Self::RequestBodyTooLarge,
         Self::UnreadableDocument,
     ];
@@ -71,6 +74,7 @@ impl DiscardReason {
             Self::DuplicateLabelNames => "duplicate_label_names",
             Self::StructuredMetadataTooLarge => "structured_metadata_too_large",
             Self::StructuredMetadataTooMany => "structured_metadata_too_many",
+            Self::RateLimited => "rate_limited",
             Self::RequestBodyTooLarge => "request_body_too_large",
             Self::UnreadableDocument => "unreadable_document",
         }

@@ -65,6 +65,13 @@ impl Engine {
         Self { client, env, limits, cache, partitions, optimize: true }
     }
 
+    /// The same engine, held to other limits.
+    #[must_use]
+    pub(crate) fn with_limits(mut self, limits: &QueryLimits) -> Self {
+        self.limits = limits.clone();
+        self
+    }
+
     /// The same engine with another number of partitions for a scan.
     #[must_use]
     pub fn with_partitions(mut self, partitions: usize) -> Self {

@@ -1,6 +1,9 @@
 //! What a request may ask for or bring, with Loki's names (spec/http-api.md section 9).
 //! Limits that only protect Loki's own design are off by default; those that protect the user are on (DESIGN 6).
 
+use std::fmt;
+use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Loki's default for [`IngestLimits::otlp_index_labels`]: what says where logs come from and has few values.
@@ -24,6 +27,23 @@ pub const OTLP_INDEX_LABELS: [&str; 18] = [
     "k8s.cronjob.name",
     "k8s.job.name",
 ];
+use crate::TenantId;
+
+/// Which limits hold for a tenant now. They can change between two requests.
+pub trait LimitsOf<L>: fmt::Debug + Send + Sync {
+    /// The limits of `tenant`.
+    fn limits_of(&self, tenant: &TenantId) -> Arc<L>;
+}
+
+/// The same limits for every tenant.
+#[derive(Clone, Debug)]
+pub struct SameForAll<L>(pub Arc<L>);
+
+impl<L: fmt::Debug + Send + Sync> LimitsOf<L> for SameForAll<L> {
+    fn limits_of(&self, _: &TenantId) -> Arc<L> {
+        Arc::clone(&self.0)
+    }
+}
 
 /// Limits on a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +72,10 @@ pub struct IngestLimits {
     pub creation_grace_period: Option<Duration>,
     /// Resource attributes of OTLP logs that become labels of the stream; the others become structured metadata.
     pub otlp_index_labels: Vec<String>,
+    /// Most bytes of lines and structured metadata a second of one tenant in one process (`ingestion_rate_mb`); `None` allows any.
+    pub ingestion_rate: Option<NonZeroU64>,
+    /// Most of them at once (`ingestion_burst_size_mb`).
+    pub ingestion_burst: u64,
     /// Find `service_name` and `detected_level` where they are missing.
     pub discover: bool,
 }
@@ -71,6 +95,8 @@ impl Default for IngestLimits {
             reject_old_samples_max_age: None,
             creation_grace_period: None,
             otlp_index_labels: OTLP_INDEX_LABELS.map(str::to_owned).to_vec(),
+            ingestion_rate: None,
+            ingestion_burst: 6 << 20,
             discover: true,
         }
     }

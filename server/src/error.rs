@@ -61,6 +61,14 @@ pub enum TarnError {
         #[source]
         source: std::io::Error,
     },
+    /// `limits.overrides_file` is not of the documented form.
+    #[error("the overrides file {} is wrong: {problem}", path.display())]
+    Overrides {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// `auth.tokens_file` is not of the documented form.
     #[error("the tokens file {} is wrong: {problem}", path.display())]
     TokensFile {

@@ -11,6 +11,7 @@ use store::chunk::DiskCache;
 
 use crate::config::{Config, Role};
 use crate::error::TarnError;
+use crate::limits::TenantLimits;
 use crate::logging::LogControl;
 use crate::reader;
 use crate::roles::{self, IngestRole, Roles};
@@ -39,9 +40,10 @@ impl Function {
         config.firehose.tenant.get_or_insert_with(|| aws.tenant.clone());
         let client = roles::open_store(&config, &env)?;
         let settings = GroupCommitSettings { direct: true, ack_timeout: ACK_TIMEOUT, ..GroupCommitSettings::default() };
-        let ingester = Ingester::new(client.clone(), env.clone(), config.ingest_limits.clone(), settings);
+        let limits = Arc::new(TenantLimits::open(&config)?);
+        let ingester = Ingester::with_limits(client.clone(), env.clone(), Arc::<TenantLimits>::clone(&limits), settings);
         let role = IngestRole { ingester: ingester.clone(), aws, elastic: Arc::clone(&config.elasticsearch) };
-        Self::ready(Roles::new(client, &config, Some(role), None), config, env, log, Some(ingester))
+        Self::ready(Roles::new(client, &config, limits, Some(role), None), config, env, log, Some(ingester))
     }
 
     /// Queries, with a cache on `disk` behind the one in memory, if there is one.
@@ -49,8 +51,9 @@ impl Function {
     pub fn query(mut config: Config, env: Env, log: LogControl, disk: Option<DiskCache>) -> Result<Self, TarnError> {
         config.role = Role::Query;
         let client = roles::open_store(&config, &env)?;
-        let reader = reader::open(&client, &env, &config, disk);
-        Self::ready(Roles::new(client, &config, None, Some(reader)), config, env, log, None)
+        let limits = Arc::new(TenantLimits::open(&config)?);
+        let reader = reader::open(&client, &env, &config, Arc::clone(&limits), disk);
+        Self::ready(Roles::new(client, &config, limits, None, Some(reader)), config, env, log, None)
     }
 
     /// The router takes requests at once; nothing is checked before.

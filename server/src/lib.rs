@@ -13,6 +13,7 @@ mod cost;
 mod error;
 mod firehose;
 mod function;
+mod limits;
 mod logging;
 mod reader;
 mod roles;

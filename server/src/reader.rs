@@ -11,16 +11,17 @@ use store::chunk::{ChunkCache, DiskCache};
 use store::{Env, ObjectClient};
 
 use crate::config::Config;
+use crate::limits::TenantLimits;
 use crate::roles::{LiveTail, ReadRequest, ReadRole, RoleAnswer, TailStart};
 
 /// The query engine on `client`, with a cache in memory and, if there is one, on `disk`.
-pub(crate) fn open(client: &ObjectClient, env: &Env, config: &Config, disk: Option<DiskCache>) -> Arc<dyn ReadRole> {
+pub(crate) fn open(client: &ObjectClient, env: &Env, config: &Config, limits: Arc<TenantLimits>, disk: Option<DiskCache>) -> Arc<dyn ReadRole> {
     let cache = ChunkCache::new(config.query.cache_bytes);
     let cache = match disk {
         Some(disk) => cache.with_disk(disk),
         None => cache,
     };
-    Arc::new(Engine(Api::with_cache(client.clone(), env.clone(), config.query_limits.clone(), cache)))
+    Arc::new(Engine(Api::with_limits(client.clone(), env.clone(), config.query_limits.clone(), limits, cache)))
 }
 
 #[derive(Debug)]

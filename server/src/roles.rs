@@ -18,6 +18,7 @@ use store::env::Env;
 use crate::config::Config;
 use crate::error::TarnError;
 use crate::firehose::aws_settings;
+use crate::limits::TenantLimits;
 use crate::reader;
 
 const BACKFILL_HEADER: HeaderName = HeaderName::from_static("x-loki-backfill-shard");
@@ -35,6 +36,7 @@ pub(crate) struct Roles {
     store: String,
     ingest: Option<IngestRole>,
     reader: Option<Arc<dyn ReadRole>>,
+    limits: Arc<TenantLimits>,
     /// Whether this process lives on when it has answered, so that it can hold a connection open.
     stays: bool,
 }
@@ -107,18 +109,24 @@ impl Roles {
         let client = open_store(config, env)?;
         let settings =
             GroupCommitSettings { flush_interval: config.ingest.flush_interval, flush_bytes: config.ingest.flush_bytes, ..GroupCommitSettings::default() };
+        let limits = Arc::new(TenantLimits::open(config)?);
         let ingest = config.role.ingests().then(|| IngestRole {
-            ingester: Ingester::new(client.clone(), env.clone(), config.ingest_limits.clone(), settings),
+            ingester: Ingester::with_limits(client.clone(), env.clone(), Arc::<TenantLimits>::clone(&limits), settings),
             aws: Arc::new(aws_settings(config, TenantId::default_tenant())),
             elastic: Arc::clone(&config.elasticsearch),
         });
-        let reader = config.role.queries().then(|| reader::open(&client, env, config, None));
-        Ok(Self { stays: true, ..Self::new(client, config, ingest, reader) })
+        let reader = config.role.queries().then(|| reader::open(&client, env, config, Arc::clone(&limits), None));
+        Ok(Self { stays: true, ..Self::new(client, config, limits, ingest, reader) })
     }
 
     /// These roles on the store of `client`, which `config` names, for a process that may stop between two requests.
-    pub(crate) fn new(client: ObjectClient, config: &Config, ingest: Option<IngestRole>, reader: Option<Arc<dyn ReadRole>>) -> Self {
-        Self { client, store: config.redacted_store(), ingest, reader, stays: false }
+    pub(crate) fn new(client: ObjectClient, config: &Config, limits: Arc<TenantLimits>, ingest: Option<IngestRole>, reader: Option<Arc<dyn ReadRole>>) -> Self {
+        Self { client, store: config.redacted_store(), ingest, reader, limits, stays: false }
+    }
+
+    /// What tenants may do.
+    pub(crate) fn limits(&self) -> &TenantLimits {
+        &self.limits
     }
 
     /// The store.

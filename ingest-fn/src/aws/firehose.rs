@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use schema::labels::is_label_name;
-use schema::{TenantId, Timestamp};
+use schema::{IngestLimits, TenantId, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -124,7 +124,7 @@ pub fn access_key_matches(presented: Option<&str>, expected: &str) -> bool {
 }
 
 async fn take(ingester: &Ingester, settings: &Settings, request: FirehoseRequest, request_id: &mut Option<String>) -> Result<(), Refusal> {
-    let settings = Settings { tenant: request.tenant.clone(), limits: ingester.limits().clone(), ..settings.clone() };
+    let settings = Settings { tenant: request.tenant.clone(), limits: IngestLimits::clone(&ingester.limits_of(&request.tenant)), ..settings.clone() };
     let now = ingester.env().now();
     let decoded = tokio::task::spawn_blocking(move || decode(&settings, &request, now)).await;
     let (id, decoded) = decoded.map_err(|_| CommitError::Aborted)?;

@@ -82,7 +82,7 @@ async fn write(ingester: &Ingester, settings: &Arc<ElasticSettings>, request: El
 
 /// Decodes and stores; what was refused by limits alone is counted too.
 async fn store(ingester: &Ingester, settings: &Arc<ElasticSettings>, request: ElasticRequest) -> Result<Written, Fault> {
-    let limits = ingester.limits();
+    let limits = &*ingester.limits_of(&request.tenant);
     let expected = estimate_decoded_bytes(Some("application/json"), request.content_encoding.as_deref(), &request.body, limits);
     let room = ingester.admit(expected).await.map_err(PushError::from)?;
     let tenant = request.tenant.clone();
@@ -91,7 +91,7 @@ async fn store(ingester: &Ingester, settings: &Arc<ElasticSettings>, request: El
         decode(&request, settings, limits, now)?
     } else {
         let (settings, ingester) = (Arc::clone(settings), ingester.clone());
-        let decoded = tokio::task::spawn_blocking(move || decode(&request, &settings, ingester.limits(), now)).await;
+        let decoded = tokio::task::spawn_blocking(move || decode(&request, &settings, &ingester.limits_of(&request.tenant), now)).await;
         decoded.map_err(|_| PushError::from(CommitError::Aborted))??
     };
     let decoded = match &mut written {

@@ -111,6 +111,31 @@ async fn faults_of_the_whole_push_store_nothing() {
 }
 
 #[tokio::test]
+async fn a_tenant_that_sends_too_much_is_told_when_to_come_back() {
+    let limits = IngestLimits { ingestion_rate: std::num::NonZeroU64::new(4), ingestion_burst: 10, discover: false, ..IngestLimits::default() };
+    let (ingester, faults) = ingester(limits);
+    let push = |line: &str, tenant: &str| {
+        let body = format!(r#"{{"streams":[{{"stream":{{"app":"x"}},"values":[["1","{line}"],["2","{line}"]]}}]}}"#);
+        PushRequest { tenant: schema::TenantId::parse(tenant).unwrap(), ..request(JSON, body) }
+    };
+    assert_eq!(handle_push(&ingester, push("1234", "a")).await.status, 204);
+    let refused = handle_push(&ingester, push("12345", "a")).await;
+    assert_eq!(refused.status, 429);
+    assert_eq!(
+        refused.body,
+        "ingestion rate limit exceeded for user a (limit: 4 bytes/sec) while attempting to ingest '2' lines totaling '10' bytes, reduce log volume or contact your Loki administrator to see if the limit can be increased\n"
+    );
+    // The clock stands still; 8 bytes are missing, which take two seconds.
+    assert!(refused.headers.contains(&(RETRY_AFTER, HeaderValue::from_static("3"))), "{:?}", refused.headers);
+    assert_eq!(handle_push(&ingester, push("1234", "b")).await.status, 204, "another tenant has its own rate");
+    assert_eq!(faults.requests().len(), 2);
+    let mut metrics = String::new();
+    ingester.metrics().render_prometheus(&mut metrics);
+    assert!(metrics.contains("tarn_discarded_samples_total{reason=\"rate_limited\"} 2\n"), "{metrics}");
+    assert!(metrics.contains("tarn_discarded_bytes_total{reason=\"rate_limited\"} 10\n"), "{metrics}");
+}
+
+#[tokio::test]
 async fn good_entries_are_stored_beside_refused_ones() {
     let hour = std::time::Duration::from_secs(3600);
     let limits = IngestLimits {

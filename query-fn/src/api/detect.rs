@@ -33,7 +33,7 @@ impl Call<'_> {
 
     /// The fields of the newest lines, and how many of them (or of their values) were asked for.
     async fn find_fields(&self) -> Result<(BTreeMap<String, DetectedField>, usize), QueryError> {
-        let limits = &self.shared.limits;
+        let limits = self.limits;
         let parameters = RangeParameters::parse(&self.form, self.shared.env.now(), limits)?;
         let line_limit = self.positive("line_limit", DEFAULT_LINE_LIMIT)?;
         let field_limit = match self.form.get("limit") {
@@ -54,7 +54,7 @@ impl Call<'_> {
             direction: Direction::Backward,
             interval_ns: 0,
         };
-        let (result, _, _) = self.shared.engine.run(&spec).await?;
+        let (result, _, _) = self.engine.run(&spec).await?;
         let QueryResult::Streams(streams) = result else {
             return Err(QueryError::Internal { invariant: "a log query answers with streams".to_owned() });
         };

@@ -16,7 +16,7 @@ const MAX_VOLUME_SERIES: usize = 1000;
 
 impl Call<'_> {
     pub(super) async fn index_stats(&self) -> Result<ApiResponse, QueryError> {
-        let parameters = RangeParameters::parse(&self.form, self.shared.env.now(), &self.shared.limits)?;
+        let parameters = RangeParameters::parse(&self.form, self.shared.env.now(), self.limits)?;
         let matchers = selector::required(&parameters.query)?;
         let stats = self.scope(parameters.range).index_stats(&matchers).await?;
         let body = json!({ "streams": stats.streams, "chunks": stats.chunks, "bytes": stats.amount.bytes, "entries": stats.amount.rows });
@@ -32,7 +32,7 @@ impl Call<'_> {
     pub(super) async fn volume_range(&self) -> Result<ApiResponse, QueryError> {
         let limit = self.volume_limit()?;
         let range = params::ordered_bounds(&self.form, self.shared.env.now())?;
-        let step = params::step(&self.form, &range, &self.shared.limits)?;
+        let step = params::step(&self.form, &range, self.limits)?;
         self.write_volume(limit, range, Some(step)).await
     }
 

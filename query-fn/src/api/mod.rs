@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use schema::{QueryLimits, TenantId, TimeRange};
+use schema::{LimitsOf, QueryLimits, SameForAll, TenantId, TimeRange};
 use store::chunk::ChunkCache;
 use store::{Env, ObjectClient};
 
@@ -68,7 +68,7 @@ pub struct Api {
 struct Shared {
     client: ObjectClient,
     env: Env,
-    limits: QueryLimits,
+    limits: Arc<dyn LimitsOf<QueryLimits>>,
     cache: ChunkCache,
     engine: Engine,
     tails: Tails,
@@ -78,6 +78,10 @@ struct Shared {
 #[derive(Debug)]
 struct Call<'a> {
     shared: &'a Shared,
+    /// Those of the tenant.
+    limits: &'a QueryLimits,
+    /// Held to them.
+    engine: Engine,
     method: &'a Method,
     headers: &'a HeaderMap,
     tenant: &'a TenantId,
@@ -92,7 +96,13 @@ impl Api {
 
     /// As [`Self::new`], with a cache of the caller's making.
     pub fn with_cache(client: ObjectClient, env: Env, limits: QueryLimits, cache: ChunkCache) -> Self {
-        let engine = Engine::new(client.clone(), env.clone(), limits.clone(), cache.clone());
+        let of_all = limits.clone();
+        Self::with_limits(client, env, of_all, Arc::new(SameForAll(Arc::new(limits))), cache)
+    }
+
+    /// As [`Self::with_cache`], with limits that tenants can have of their own; what is done for several tenants at once is held to `of_all`.
+    pub fn with_limits(client: ObjectClient, env: Env, of_all: QueryLimits, limits: Arc<dyn LimitsOf<QueryLimits>>, cache: ChunkCache) -> Self {
+        let engine = Engine::new(client.clone(), env.clone(), of_all, cache.clone());
         let tails = Tails::new(client.clone(), env.clone(), cache.clone(), engine.clone());
         Self { shared: Arc::new(Shared { client, env, limits, cache, engine, tails }) }
     }
@@ -123,8 +133,11 @@ impl Api {
             Route::Delete => Form::of_url(&request.query)?,
             _ => Form::parse(&request.method, &request.headers, &request.query, &request.body)?,
         };
-        let call = Call { shared: &self.shared, method: &request.method, headers: &request.headers, tenant: &request.tenant, form };
-        match tokio::time::timeout(self.shared.limits.query_timeout, call.answer(route)).await {
+        let limits = self.shared.limits.limits_of(&request.tenant);
+        let engine = self.shared.engine.clone().with_limits(&limits);
+        let Self { shared } = self;
+        let call = Call { shared, limits: &limits, engine, method: &request.method, headers: &request.headers, tenant: &request.tenant, form };
+        match tokio::time::timeout(limits.query_timeout, call.answer(route)).await {
             Ok(answered) => answered,
             Err(_) => Err(QueryError::Timeout),
         }

@@ -29,7 +29,7 @@ impl Call<'_> {
     /// The plans of a query. With `time` it is planned as an instant query, else as a range query.
     pub(super) async fn explain(&self) -> Result<ApiResponse, QueryError> {
         let spec = if self.form.get("time").is_empty() { self.range_spec()? } else { self.instant_spec()? };
-        let plans = self.shared.engine.explain(&spec).await?;
+        let plans = self.engine.explain(&spec).await?;
         let body = json!({
             "status": "success",
             "data": {
@@ -53,7 +53,7 @@ impl Call<'_> {
         if !pattern.is_empty() {
             log.stages.push(Stage::LineFilter(LineFilter { op: LineFilterOp::Regex, operands: vec![LineOperand::Text(pattern.to_owned())] }));
         }
-        let (result, statistics, _) = self.shared.engine.run(&spec).await?;
+        let (result, statistics, _) = self.engine.run(&spec).await?;
         let QueryResult::Streams(streams) = result else {
             return Err(QueryError::Internal { invariant: "a log query answers with streams".to_owned() });
         };
@@ -79,7 +79,7 @@ impl Call<'_> {
     }
 
     fn range_spec(&self) -> Result<QuerySpec, QueryError> {
-        let limits = &self.shared.limits;
+        let limits = self.limits;
         let parameters = RangeParameters::parse(&self.form, self.shared.env.now(), limits)?;
         let expr = logql::parse(&parameters.query)?;
         parameters.check_limits(matches!(expr, Expr::Log(_)), limits)?;
@@ -111,7 +111,7 @@ impl Call<'_> {
     }
 
     async fn run(&self, spec: &QuerySpec) -> Result<ApiResponse, QueryError> {
-        let (result, statistics, warnings) = self.shared.engine.run(spec).await?;
+        let (result, statistics, warnings) = self.engine.run(spec).await?;
         let answer =
             Answer { result: &result, statistics: &statistics, warnings: &warnings, encoding: label_encoding(self.headers), direction: spec.direction };
         Ok(ApiResponse::json(write_answer(&answer)))

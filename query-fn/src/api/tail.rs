@@ -58,7 +58,7 @@ impl Api {
             step: 1,
             interval: 0,
         };
-        history.check_limits(true, &self.shared.limits)?;
+        history.check_limits(true, &self.shared.limits.limits_of(&request.tenant))?;
         self.shared.tails.open(request).await
     }
 }

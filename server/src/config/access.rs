@@ -11,14 +11,13 @@ use schema::TenantId;
 use schema::quote::quote;
 use serde::Deserialize;
 
-use super::Lookup;
 use super::raw::{RawAuth, RawLabels};
+use super::{Lookup, PATH, parse_path};
 use crate::error::TarnError;
 
 /// Routes that can be left open to everybody, and the one that is unless told otherwise.
 const OPENABLE: [&str; 2] = ["/ready", "/metrics"];
 const OPEN: &str = "a list of routes without a token, out of /ready and /metrics (in the environment: with commas between; none is \"-\")";
-const PATH: &str = "the path of a file";
 
 /// Who may come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -243,11 +242,10 @@ impl Lookup<'_> {
     pub(super) fn access(&self, raw: &RawAuth) -> Result<AccessConfig, TarnError> {
         let d = AccessConfig::default();
         let open = raw.open.as_ref().map(RawLabels::to_scalar);
-        let path = |text: &str| Some((!text.is_empty()).then(|| PathBuf::from(text)));
         Ok(AccessConfig {
             open: self.get("auth.open", None, open.as_ref(), d.open, parse_open, OPEN)?,
             tokens: tokens(&raw.tokens, self.env).map_err(|problem| TarnError::Tokens { problem })?,
-            tokens_file: self.get("auth.tokens_file", None, raw.tokens_file.as_ref(), d.tokens_file, path, PATH)?,
+            tokens_file: self.get("auth.tokens_file", None, raw.tokens_file.as_ref(), d.tokens_file, parse_path, PATH)?,
         })
     }
 }

@@ -5,11 +5,14 @@
 mod access;
 mod compactor;
 mod elasticsearch;
+mod overrides;
 mod raw;
 mod show;
 mod units;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +26,9 @@ use raw::{RawConfig, RawLabels, Scalar};
 
 pub(crate) use access::{AccessConfig, Right, SecretHashes, Tenants, Token, parse_tokens_file};
 pub(crate) use compactor::CompactorConfig;
+pub(crate) use overrides::{Overrides, parse_overrides};
 pub(crate) use show::duration as format_duration;
+use units::parse_megabytes;
 pub use units::{parse_duration, parse_size};
 
 /// Every setting, checked.
@@ -44,6 +49,8 @@ pub struct Config {
     pub(crate) query: QueryConfig,
     pub(crate) compactor: CompactorConfig,
     pub(crate) ingest_limits: IngestLimits,
+    /// A file with what single tenants have instead, read anew when it changes.
+    pub(crate) overrides_file: Option<PathBuf>,
     pub(crate) query_limits: QueryLimits,
 }
 
@@ -148,6 +155,7 @@ impl Default for Config {
             query: QueryConfig { cache_bytes: 128 << 20 },
             compactor: CompactorConfig::default(),
             ingest_limits: IngestLimits::default(),
+            overrides_file: None,
             query_limits: QueryLimits::default(),
         }
     }
@@ -161,6 +169,8 @@ const SIZE: &str = "a size such as 262144, 256KB or 8MB";
 const COUNT: &str = "a whole number";
 const ROLE: &str = "one of all, ingest, query and compactor";
 const SWITCH: &str = "true or false";
+const PATH: &str = "the path of a file";
+const MEGABYTES: &str = "a number of megabytes such as 4 or 1.5, or 0 for no limit";
 
 impl Config {
     /// Reads the file that `args` name, the environment and the flags.
@@ -235,6 +245,7 @@ impl Config {
             query: QueryConfig { cache_bytes: look.get("query.cache_bytes", None, raw.query.cache_bytes.as_ref(), d.query.cache_bytes, parse_size, SIZE)? },
             compactor: look.compactor(&raw.compactor)?,
             ingest_limits: look.ingest_limits(&raw.limits, d.ingest_limits)?,
+            overrides_file: look.get("limits.overrides_file", None, raw.limits.overrides_file.as_ref(), d.overrides_file, parse_path, PATH)?,
             query_limits: look.query_limits(&raw.limits, d.query_limits)?,
         })
     }
@@ -334,6 +345,15 @@ impl Lookup<'_> {
                 parse_names,
                 "names of resource attributes with commas between them, such as service.name,k8s.pod.name",
             )?,
+            ingestion_rate: self.get("limits.ingestion_rate_mb", None, raw.ingestion_rate_mb.as_ref(), d.ingestion_rate, parse_rate, MEGABYTES)?,
+            ingestion_burst: self.get(
+                "limits.ingestion_burst_size_mb",
+                None,
+                raw.ingestion_burst_size_mb.as_ref(),
+                d.ingestion_burst,
+                parse_megabytes,
+                MEGABYTES,
+            )?,
             discover: self.get("limits.discover", None, raw.discover.as_ref(), d.discover, parse_bool, SWITCH)?,
             ..d
         })
@@ -395,6 +415,15 @@ fn parse_names(text: &str) -> Option<Vec<String>> {
     }
     let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
     names.iter().all(|name| !name.is_empty()).then_some(names)
+}
+
+fn parse_path(text: &str) -> Option<Option<PathBuf>> {
+    Some(Some(PathBuf::from(text)))
+}
+
+/// `0` switches it off.
+fn parse_rate(text: &str) -> Option<Option<NonZeroU64>> {
+    parse_megabytes(text).map(NonZeroU64::new)
 }
 
 /// `0` switches a limit off.

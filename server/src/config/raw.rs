@@ -13,6 +13,7 @@ use super::access::RawToken;
 pub(super) enum Scalar {
     Bool(bool),
     Integer(i64),
+    Float(f64),
     Text(String),
 }
 
@@ -21,6 +22,7 @@ impl fmt::Display for Scalar {
         match self {
             Self::Bool(value) => write!(f, "{value}"),
             Self::Integer(value) => write!(f, "{value}"),
+            Self::Float(value) => write!(f, "{value}"),
             Self::Text(value) => f.write_str(value),
         }
     }
@@ -142,6 +144,9 @@ pub(super) struct RawTenant {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawLimits {
+    pub(super) overrides_file: Option<Scalar>,
+    pub(super) ingestion_rate_mb: Option<Scalar>,
+    pub(super) ingestion_burst_size_mb: Option<Scalar>,
     pub(super) max_line_size: Option<Scalar>,
     pub(super) max_label_names_per_series: Option<Scalar>,
     pub(super) max_label_name_length: Option<Scalar>,

@@ -1,7 +1,10 @@
 //! The settings in force as YAML, for `GET /config`. Whatever could be a secret is masked.
 
 use std::fmt::Write as _;
+use std::num::NonZeroU64;
 use std::time::Duration;
+
+use schema::{IngestLimits, QueryLimits};
 
 use super::Config;
 use super::access::show_access;
@@ -32,9 +35,16 @@ impl Config {
         out
     }
 
-    /// The limits that hold for every tenant, and how long the rows of `tenant` are kept, as YAML.
-    pub(crate) fn limits_yaml(&self, tenant: &schema::TenantId) -> String {
-        let limits = self.to_yaml().lines().skip_while(|line| *line != "limits:").skip(1).fold(String::new(), |out, line| out + line.trim_start() + "\n");
+    /// The limits of `tenant`, which are `of_tenant`, and how long its rows are kept, as YAML.
+    pub(crate) fn limits_yaml(&self, tenant: &schema::TenantId, (ingest, query): (&IngestLimits, &QueryLimits)) -> String {
+        let of_tenant = Self { ingest_limits: ingest.clone(), query_limits: query.clone(), overrides_file: None, ..self.clone() };
+        let limits = of_tenant
+            .to_yaml()
+            .lines()
+            .skip_while(|line| *line != "limits:")
+            .skip(1)
+            .filter(|line| !line.trim_start().starts_with("overrides_file"))
+            .fold(String::new(), |out, line| out + line.trim_start() + "\n");
         limits + &tenant_limits_yaml(&self.compactor, tenant)
     }
 
@@ -84,6 +94,8 @@ impl Config {
         put("  reject_old_samples_max_age", duration(i.reject_old_samples_max_age.unwrap_or_default()));
         put("  creation_grace_period", duration(i.creation_grace_period.unwrap_or_default()));
         put("  otlp_index_labels", text(&i.otlp_index_labels.join(",")));
+        put("  ingestion_rate_mb", megabytes(i.ingestion_rate.map_or(0, NonZeroU64::get)));
+        put("  ingestion_burst_size_mb", megabytes(i.ingestion_burst));
         put("  discover", i.discover.to_string());
         put("  max_entries_limit_per_query", q.max_entries_limit_per_query.to_string());
         put("  max_query_series", q.max_query_series.to_string());
@@ -91,12 +103,19 @@ impl Config {
         put("  max_query_range", duration(q.max_query_range.unwrap_or_default()));
         put("  query_timeout", duration(q.query_timeout));
         put("  max_query_memory_bytes", q.max_query_memory_bytes.to_string());
+        put("  overrides_file", text(&self.overrides_file.as_ref().map_or_else(String::new, |path| path.display().to_string())));
         out.lines().fold(String::new(), |mut text, line| {
             text.push_str(line.trim_end());
             text.push('\n');
             text
         })
     }
+}
+
+/// With as many decimals as it needs, up to six.
+fn megabytes(bytes: u64) -> String {
+    let millionths = u128::from(bytes) * 1_000_000 / (1 << 20);
+    format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000).trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn text(value: &str) -> String {

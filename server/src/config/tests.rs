@@ -101,6 +101,6 @@ fn the_difference_to_the_defaults_is_what_was_set() {
     assert_eq!(Config::default().diff_yaml(), "");
     let config = resolve(&[], "role = \"query\"\n[limits]\nmax_query_series = 7\nquery_timeout = \"90s\"\n", &[]).unwrap();
     assert_eq!(config.diff_yaml(), "role: \"query\"\nlimits:\n  max_query_series: 7\n  query_timeout: 90s\n");
-    let limits = config.limits_yaml(&schema::TenantId::default_tenant());
+    let limits = config.limits_yaml(&schema::TenantId::default_tenant(), (&config.ingest_limits, &config.query_limits));
     assert!(limits.starts_with("max_line_size: 262144\n") && limits.contains("\nmax_query_series: 7\n"), "{limits}");
 }

@@ -54,6 +54,18 @@ pub fn parse_size(text: &str) -> Option<usize> {
     number.parse::<usize>().ok()?.checked_mul(1 << shift)
 }
 
+/// Reads `4` or `1.5`: megabytes of 1024 * 1024 bytes, as Loki writes rates.
+pub(super) fn parse_megabytes(text: &str) -> Option<u64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let millionths = |digits: &str| (digits.len() <= 6).then(|| format!("{digits:0<6}").parse::<u64>().ok()).flatten();
+    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !all_digits(whole) || !all_digits(fraction) {
+        return None;
+    }
+    let bytes = whole.parse::<u64>().ok()?.checked_mul(1 << 20)?;
+    bytes.checked_add((millionths(fraction)? << 20) / 1_000_000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +87,15 @@ mod tests {
         }
         for text in ["", "KB", "1.5MB", "-1", "1TB5", "99999999999999999999G"] {
             assert_eq!(parse_size(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn megabytes() {
+        for (text, bytes) in
+            [("4", Some(4_194_304)), ("1.5", Some(1_572_864)), ("0", Some(0)), ("0.000001", Some(1)), ("-1", None), ("", None), ("4MB", None), ("1.", None)]
+        {
+            assert_eq!(parse_megabytes(text), bytes, "{text}");
         }
     }
 }

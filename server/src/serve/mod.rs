@@ -15,7 +15,7 @@ mod shutdown;
 pub(crate) mod state;
 mod tail;
 pub(crate) mod tenant;
-mod watched;
+pub(crate) mod watched;
 
 use std::sync::Arc;
 

@@ -42,7 +42,10 @@ pub(crate) async fn config(State(app): State<Arc<App>>, uri: Uri) -> Response {
 /// `GET /config/tenant/v1/limits`.
 pub(crate) async fn limits(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     match tenant::of_request(&headers, app.config.auth_enabled) {
-        Ok(tenant) => text(StatusCode::OK, app.config.limits_yaml(&tenant)),
+        Ok(tenant) => {
+            let (ingest, query) = app.roles.limits().of(&tenant);
+            text(StatusCode::OK, app.config.limits_yaml(&tenant, (&ingest, &query)))
+        }
         Err(refusal) => text(refusal.status, refusal.message + "\n"),
     }
 }
@@ -53,7 +56,7 @@ pub(crate) async fn drilldown_limits(State(app): State<Arc<App>>, headers: Heade
         Ok(tenant) => tenant,
         Err(refusal) => return text(refusal.status, refusal.message + "\n"),
     };
-    let (ingest, query) = (&app.config.ingest_limits, &app.config.query_limits);
+    let (ingest, query) = app.roles.limits().of(&tenant);
     let length = |limit: Option<Duration>| limit.map_or_else(|| "0s".to_owned(), format_duration);
     let limits = serde_json::json!({
         "discover_log_levels": ingest.discover,

@@ -56,6 +56,7 @@ pub(crate) async fn run(app: Arc<App>) {
     loop {
         tokio::time::sleep(PAUSE).await;
         app.access.reload().await;
+        app.roles.limits().reload().await;
     }
 }
 

@@ -105,7 +105,7 @@ fn what_holds_is_shown() {
         assert!(yaml.lines().any(|shown| shown == line), "{line}\n{yaml}");
     }
     assert!(yaml.contains(r#"  tenants: {"a": {partition_labels: ["env", "service_name"], retention_period: 168h, retention: [{"#), "{yaml}");
-    let limits = config.limits_yaml(&tenant("b"));
+    let limits = config.limits_yaml(&tenant("b"), (&config.ingest_limits, &config.query_limits));
     assert!(limits.ends_with("retention_period: 0\nretention_stream: [{selector: \"{env=\\\"dev\\\"}\", priority: 1, period: 24h}]\n"), "{limits}");
     assert_eq!(Config::default().compactor.retention_period(&tenant("b")), Duration::ZERO);
     assert_eq!(config.compactor.retention_period(&tenant("c")), hours(168));
