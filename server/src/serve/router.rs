@@ -18,7 +18,7 @@ use crate::serve::observe::{Observed, observe};
 use crate::serve::state::App;
 use crate::serve::{elastic, ops, tail, tenant};
 
-const PUSH_ROUTES: [&str; 4] = ["/loki/api/v1/push", "/api/prom/push", OTLP_LOGS, LINES];
+pub(super) const PUSH_ROUTES: [&str; 4] = ["/loki/api/v1/push", "/api/prom/push", OTLP_LOGS, LINES];
 
 /// Read routes that have a metric of their own.
 const READ_ROUTES: [&str; 20] = [

@@ -95,6 +95,16 @@ fn a_token_fixes_the_tenant_and_the_access() {
 }
 
 #[test]
+fn every_push_route_needs_write_access() {
+    for route in crate::serve::router::PUSH_ROUTES {
+        assert_eq!(need(route, &Method::POST), Need::Write, "{route}");
+    }
+    for (route, _) in crate::serve::elastic::routes() {
+        assert_eq!(need(route, &Method::PUT), Need::Write, "{route}");
+    }
+}
+
+#[test]
 fn basic_authentication_names_the_token() {
     let basic = |scheme: &str, text: &str| format!("{scheme} {}", STANDARD.encode(text));
     for (value, expected) in [
