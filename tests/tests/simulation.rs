@@ -122,6 +122,8 @@ macro_rules! caught {
     };
 }
 
+// A chunk that is forgotten with its object was noticed by one seed of thousands: `chunks_that_are_deleted_late_stay_consumed_for_readers_that_listed_them` in the compactor
+// breaks that rule.
 caught! {
     notices_manifests_before_list: ManifestsBeforeList by 223,
     notices_a_vanished_chunk_skipped: VanishedChunkSkipped by 223,
@@ -130,7 +132,6 @@ caught! {
     notices_acknowledged_when_unknown: AcknowledgedWhenUnknown by 27,
     notices_consumed_not_recorded: ConsumedNotRecorded by 0,
     notices_consumed_forgotten_at_once: ConsumedForgottenAtOnce by 0,
-    notices_consumed_forgotten_with_the_object: ForgottenWithTheObject by 3143,
     notices_done_deletes_forgotten: DoneDeletesForgotten by 3129,
     notices_inputs_deleted_before_commit: DeleteInputsBeforeCommit by 0,
     notices_a_commit_without_condition: CommitWithoutCondition by 30,

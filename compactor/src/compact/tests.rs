@@ -8,6 +8,7 @@ use schema::{DeleteRequest, LabelSet, MatchOp, Matcher, RowBatch, TimeRange, Tim
 use store::chunk::{ChunkColumns, MetadataSet};
 use store::object::Op;
 use store::snapshot::Snapshot;
+use store::testing::rules::Rule;
 use store::testing::{Fault, FaultyStore};
 
 use super::*;
@@ -439,4 +440,33 @@ async fn other_tenants_are_not_touched() {
     assert_eq!(report.tenants, 1);
     assert_eq!(client.list("t=team-b").await.unwrap(), before);
     assert_eq!(compactor(&client, &env, settings()).run(None, None).await.unwrap().tenants, 2);
+}
+
+/// The hashes that the day has consumed and still knows after a compactor that was away for long has deleted the chunks and then committed other rows.
+async fn consumed_before_and_after_a_late_deletion(rule: Option<Rule>) -> (Vec<schema::ChunkHash>, Vec<schema::ChunkHash>) {
+    let _guard = rule.map(store::testing::rules::break_rule);
+    let (client, env) = store();
+    let day = schema::Day::of(Timestamp(DAY + HOUR));
+    let known = async || day::load(&client, &tenant(), day).await.unwrap().manifest.consumed.iter().map(|consumed| consumed.hash).collect::<Vec<_>>();
+    push_all(&client, &some_batches(1)).await;
+    let compactor = compactor(&client, &env, settings());
+    compactor.run(None, None).await.unwrap();
+    let before = known().await;
+    env.advance(2 * store::snapshot::DEDUPE_WINDOW);
+    // A reader lists the chunks at this moment; it reads the manifest of the day later.
+    assert_eq!(objects(&client).await.0, 4);
+    assert_eq!(compactor.run(None, None).await.unwrap().objects_deleted, 4);
+    push_all(&client, &[rows(r#"{app="a", service_name="a"}"#, &[(DAY + 2 * HOUR, "later")])]).await;
+    env.advance(Duration::from_secs(60));
+    compactor.run(None, None).await.unwrap();
+    (before, known().await)
+}
+
+#[tokio::test]
+async fn chunks_that_are_deleted_late_stay_consumed_for_readers_that_listed_them() {
+    let (before, after) = consumed_before_and_after_a_late_deletion(None).await;
+    assert_eq!(before.len(), 4);
+    assert!(before.iter().all(|hash| after.contains(hash)), "{before:?} in {after:?}");
+    let (before, after) = consumed_before_and_after_a_late_deletion(Some(Rule::ForgottenWithTheObject)).await;
+    assert!(!before.iter().any(|hash| after.contains(hash)), "the broken rule changes nothing");
 }

@@ -185,7 +185,7 @@ impl Config {
         Self::resolve(args, raw, &|name| std::env::var(name).ok())
     }
 
-    /// As [`Self::load`], for a function of role `role`: no flags, JSON logs unless told otherwise, and a store must be named. TARN_CONFIG may name a file of its package.
+    /// As `load`, for a function of role `role`: no flags, JSON logs unless told otherwise, and a store must be named. TARN_CONFIG may name a file of its package.
     pub fn for_function(role: Role) -> Result<Self, TarnError> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         if variable("TARN_STORE").is_none() && variable("TARN_CONFIG").is_none() {
