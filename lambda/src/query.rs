@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use axum::extract::Request;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use server::{Config, Role, TarnError};
 use store::chunk::DiskCache;
 use tokio::sync::OnceCell;
@@ -47,13 +47,22 @@ impl Function for Query {
 }
 
 impl Query {
-    /// The first query and the check run side by side, so that the check costs no time.
+    /// The first query and the check run side by side, so that the check costs no time. What may write (delete requests) waits for it: a store of a later version
+    /// must not be touched.
     async fn answer(&self, request: Request) -> FullResponse {
         let check = self.checked.get_or_try_init(|| self.server.check_format());
-        match futures::join!(check, front::ask(self.server.router(), request)) {
-            (Ok(()), answer) => answer,
-            (Err(error), _) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
-        }
+        let only_reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        let answer = front::ask(self.server.router(), request);
+        let answered = if only_reads {
+            let (checked, answer) = futures::join!(check, answer);
+            checked.map(|()| answer)
+        } else {
+            match check.await {
+                Ok(()) => Ok(answer.await),
+                Err(error) => Err(error),
+            }
+        };
+        answered.unwrap_or_else(|error| text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")))
     }
 }
 

@@ -358,28 +358,36 @@ async fn lost_acknowledgements_are_not_lost_jobs() {
     }
 }
 
-/// A compactor that slept between writing and committing for longer than any grace.
-#[tokio::test]
-async fn a_zombie_cannot_commit_outputs_that_were_collected() {
+/// What a commit comes to of a compactor that wrote a file and slept until others had collected it.
+async fn commit_of_a_zombie(rule: Option<Rule>) -> CommitOutcome {
+    let _guard = rule.map(store::testing::rules::break_rule);
     let (client, env) = store();
     let batches = some_batches(1);
     push_all(&client, &batches).await;
-    let day = Day::of(Timestamp(DAY));
-    let base = day::load(&client, &tenant(), day).await.unwrap();
-    // What the zombie wrote on this base.
-    let built = store::chunk::build(&tenant(), &batches).unwrap();
-    let entry = crate::fixture::compacted(&client, &built, None, 5 << 80, true).await;
     let compactor = compactor(&client, &env, settings());
     compactor.run(None, None).await.unwrap();
+    env.advance(Duration::from_secs(16 * 60));
+    assert_eq!(compactor.run(None, None).await.unwrap().objects_deleted, 4);
+    // The day rests: from here on only the collection of orphans can change its manifest.
+    let base = day::load(&client, &tenant(), Day::of(Timestamp(DAY))).await.unwrap();
+    let built = store::chunk::build(&tenant(), &batches).unwrap();
+    let entry = crate::fixture::compacted(&client, &built, None, 5 << 80, true).await;
     env.advance(Duration::from_secs(7 * 3600));
     compactor.run(None, None).await.unwrap();
     env.advance(Duration::from_secs(16 * 60));
     compactor.run(None, None).await.unwrap();
     assert!(client.head(&entry.key.to_string()).await.unwrap().is_none());
+    assert_eq!(physical(&client).await, rows_of(&batches));
     let mut edit = Edit::of(&base.manifest, env.now());
     edit.add(&[entry]);
-    assert_eq!(day::commit(&client, &env, &tenant(), &base, edit.manifest).await.unwrap(), CommitOutcome::Conflict);
-    assert_eq!(physical(&client).await, rows_of(&batches));
+    day::commit(&client, &env, &tenant(), &base, edit.manifest).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_zombie_cannot_commit_outputs_that_were_collected() {
+    assert_eq!(commit_of_a_zombie(None).await, CommitOutcome::Conflict);
+    let broken = commit_of_a_zombie(Some(Rule::OrphansDeletedWithoutCommit)).await;
+    assert!(matches!(broken, CommitOutcome::Committed(_)), "the broken rule changes nothing: {broken:?}");
 }
 
 /// Somebody restored a store without its manifests: nothing makes the loss final.
