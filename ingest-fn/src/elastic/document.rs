@@ -30,7 +30,7 @@ const ID: &str = "_id";
 pub(super) struct DocumentReader<'s> {
     settings: &'s ElasticSettings,
     limits: &'s IngestLimits,
-    /// Time of a document that does not tell its own.
+    /// Time of the next document that does not tell its own: each a nanosecond later than the one before, so that equal ones stay apart.
     now: Timestamp,
     arena: Arena,
     open: Vec<(usize, bool)>,
@@ -189,7 +189,7 @@ impl<'s> DocumentReader<'s> {
         self.slots.get_mut(slot).and_then(Option::take)
     }
 
-    /// The best of the time fields; the others stay fields.
+    /// The best of the time fields, else now; the other fields stay fields.
     fn timestamp(&mut self, cursor: &Cursor<'_>) -> Result<i64, Fault> {
         let settings = self.settings;
         let mut found = None;
@@ -208,7 +208,11 @@ impl<'s> DocumentReader<'s> {
                 ))
             })?);
         }
-        Ok(found.unwrap_or(self.now.as_nanos()))
+        Ok(found.unwrap_or_else(|| {
+            let now = self.now.as_nanos();
+            self.now = Timestamp(now.saturating_add(1));
+            now
+        }))
     }
 
     /// The best of the line fields that is not empty; the others stay fields.

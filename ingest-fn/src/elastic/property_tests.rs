@@ -65,7 +65,11 @@ fn bulk(documents: &[Value]) -> String {
 }
 
 fn rows(body: &str, limits: &IngestLimits) -> RowBatch {
-    let decoded = decode_bulk(body.as_bytes(), None, &ElasticSettings::default(), limits, NOW).unwrap();
+    rows_at(body, limits, NOW)
+}
+
+fn rows_at(body: &str, limits: &IngestLimits, now: Timestamp) -> RowBatch {
+    let decoded = decode_bulk(body.as_bytes(), None, &ElasticSettings::default(), limits, now).unwrap();
     assert!(decoded.decoded.rejected.is_empty(), "{}", decoded.decoded.rejected.text());
     assert!(!decoded.clone().answer(0).contains("\"errors\":true"), "{}", decoded.answer(0));
     decoded.decoded.batch
@@ -77,6 +81,13 @@ fn holds(batch: &RowBatch, path: &str, value: &str) -> bool {
     let pair = batch.metadata.row(0).any(|(name, pair)| pair == value.as_bytes() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
     let time = path == "@timestamp" && batch.timestamps[0] == value.parse::<i64>().unwrap() * 1_000_000;
     label || pair || time || batch.lines.get(0) == Some(value.as_bytes())
+}
+
+/// At one instant they would be copies, of which compaction keeps one.
+#[test]
+fn equal_documents_without_a_time_stay_apart() {
+    let batch = rows(&bulk(&vec![serde_json::json!({"message": "same"}); 3]), &IngestLimits::default());
+    assert_eq!(batch.timestamps, [NOW.0, NOW.0 + 1, NOW.0 + 2]);
 }
 
 proptest! {
@@ -101,8 +112,11 @@ proptest! {
         let limits = IngestLimits::default();
         let (first, second) = documents.split_at(cut.min(documents.len()));
         let mut pieces = String::new();
+        // Each document without a time takes a nanosecond.
+        let mut now = NOW;
         for part in [first, second].into_iter().filter(|part| !part.is_empty()) {
-            pieces += &show(&rows(&bulk(part), &limits));
+            pieces += &show(&rows_at(&bulk(part), &limits, now));
+            now = Timestamp(now.0 + part.iter().filter(|document| document.get("@timestamp").is_none()).count() as i64);
         }
         prop_assert_eq!(show(&rows(&bulk(&documents), &limits)), pieces);
     }
