@@ -4,7 +4,6 @@
 //! A file holds cases. A case is a line `push v1`, `push legacy`, `push otlp` or `push lines PARAMETERS`, the body, a line `----`, the rows and texts, an empty line.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use schema::IngestLimits;
 
@@ -35,22 +34,5 @@ fn answer(command: &str, body: &str) -> String {
 
 #[test]
 fn answers_are_those_in_the_files() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/decode");
-    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
-    files.sort();
-    assert!(!files.is_empty());
-    for file in files {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let mut rewritten = String::new();
-        for case in text.split("\n\n").map(str::trim).filter(|case| !case.is_empty()) {
-            let comments: String = case.lines().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect();
-            let (command, rest) = case[comments.len()..].split_once('\n').unwrap();
-            let body = rest.split("\n----").next().unwrap();
-            let _ = write!(rewritten, "{comments}{command}\n{body}\n----\n{}\n", answer(command, body));
-        }
-        if std::env::var_os("BLESS").is_some() {
-            std::fs::write(&file, &rewritten).unwrap();
-        }
-        assert_eq!(text.trim_end(), rewritten.trim_end(), "{}", file.display());
-    }
+    crate::testkit::golden("decode", answer);
 }

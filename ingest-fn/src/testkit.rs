@@ -1,4 +1,7 @@
-//! What the tests of this crate share: protobuf bodies made by prost, an independent encoder, and requests.
+//! What the tests of this crate share: protobuf bodies made by prost, an independent encoder, requests, and the runner of golden files.
+
+use std::fmt::Write as _;
+use std::path::Path;
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -105,4 +108,27 @@ pub(crate) fn show(batch: &RowBatch) -> String {
         }
     }
     out
+}
+
+/// Runs the cases of every file in `golden/<folder>`: a case is comments (`#`), a line that is the command, the body, a line `----`, and what `answer(command, body)`
+/// must be; an empty line ends it. With `BLESS` set the answers are rewritten; the difference is then read like code.
+pub(crate) fn golden(folder: &str, answer: impl Fn(&str, &str) -> String) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(folder);
+    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut rewritten = String::new();
+        for case in text.split("\n\n").map(str::trim).filter(|case| !case.is_empty()) {
+            let comments: String = case.lines().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+            let (command, rest) = case[comments.len()..].split_once('\n').unwrap();
+            let body = rest.split("\n----").next().unwrap();
+            let _ = write!(rewritten, "{comments}{command}\n{body}\n----\n{}\n", answer(command, body));
+        }
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&file, &rewritten).unwrap();
+        }
+        assert_eq!(text.trim_end(), rewritten.trim_end(), "{}", file.display());
+    }
 }

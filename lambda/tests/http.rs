@@ -139,10 +139,14 @@ async fn events_of_nobody_are_errors() {
 }
 
 #[tokio::test]
-async fn a_store_of_a_later_version_is_not_read() {
+async fn a_store_of_a_later_version_is_neither_read_nor_written() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("tarn.json"), r#"{"format_version": 999}"#).unwrap();
     let mut reader = Lambda::query(folder.path(), &[]).await;
     let answer = reader.invoke(&query(r#"{app="api"}"#, "")).await.json();
     assert!(answer["statusCode"] == 503 && answer["body"].as_str().unwrap().contains("999"), "{answer}");
+    let delete = "query=%7Bapp%3D%22api%22%7D&start=1&end=1700000000";
+    let answer = reader.invoke(&function_url("POST", "/loki/api/v1/delete", delete, json!({"x-scope-orgid": "team-a"}), None)).await.json();
+    assert!(answer["statusCode"] == 503 && answer["body"].as_str().unwrap().contains("999"), "{answer}");
+    assert_eq!(objects(folder.path()), ["tarn.json"]);
 }

@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -111,27 +110,9 @@ fn encoded(text: &str) -> String {
 
 #[test]
 fn answers_are_those_in_the_files() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/aws");
-    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
-    files.sort();
-    assert!(!files.is_empty());
-    for file in files {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let mut rewritten = String::new();
-        for case in text.split("\n\n").map(str::trim).filter(|case| !case.is_empty()) {
-            let comments: String = case.lines().take_while(|line| line.starts_with("# ")).map(|line| format!("{line}\n")).collect();
-            let (command, rest) = case[comments.len()..].split_once('\n').unwrap();
-            let body = rest.split("\n----").next().unwrap();
-            let answer = match command.split_once(' ') {
-                Some(("object", place)) => object(place, body),
-                None if command == "event" => event(body),
-                _ => panic!("unknown command {command:?}"),
-            };
-            let _ = write!(rewritten, "{comments}{command}\n{body}\n----\n{answer}\n");
-        }
-        if std::env::var_os("BLESS").is_some() {
-            std::fs::write(&file, &rewritten).unwrap();
-        }
-        assert_eq!(text.trim_end(), rewritten.trim_end(), "{}", file.display());
-    }
+    crate::testkit::golden("aws", |command, body| match command.split_once(' ') {
+        Some(("object", place)) => object(place, body),
+        None if command == "event" => event(body),
+        _ => panic!("unknown command {command:?}"),
+    });
 }

@@ -4,7 +4,6 @@
 //! A file holds cases. A case is a line `bulk` or `bulk INDEX`, the body, a line `----`, the rows and the answer, an empty line.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use schema::{IngestLimits, Timestamp};
 
@@ -45,22 +44,5 @@ fn without_new_ids(answer: &str) -> String {
 
 #[test]
 fn answers_are_those_in_the_files() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/elastic");
-    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
-    files.sort();
-    assert!(!files.is_empty());
-    for file in files {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let mut rewritten = String::new();
-        for case in text.split("\n\n").map(str::trim).filter(|case| !case.is_empty()) {
-            let comments: String = case.lines().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect();
-            let (command, rest) = case[comments.len()..].split_once('\n').unwrap();
-            let body = rest.split("\n----").next().unwrap();
-            let _ = write!(rewritten, "{comments}{command}\n{body}\n----\n{}\n", answer(command, body));
-        }
-        if std::env::var_os("BLESS").is_some() {
-            std::fs::write(&file, &rewritten).unwrap();
-        }
-        assert_eq!(text.trim_end(), rewritten.trim_end(), "{}", file.display());
-    }
+    crate::testkit::golden("elastic", answer);
 }
