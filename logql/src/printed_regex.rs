@@ -8,7 +8,8 @@ use crate::go_regex;
 
 /// Whether Loki prints `pattern` in backquotes.
 pub(crate) fn prints_raw(pattern: &str) -> bool {
-    if pattern.contains('`') {
+    // Neither can stand in backquotes; Loki writes a NUL there all the same, and cannot read it back.
+    if pattern.contains(['`', '\0']) {
         return false;
     }
     let Some(ast) = go_regex::translate(pattern).ok().and_then(|translated| Parser::new().parse(&translated).ok()) else { return false };
