@@ -7,7 +7,6 @@ use logql::duration::{format_go, parse_go};
 use schema::time::NANOS_PER_SECOND;
 use schema::{Day, DeleteReceipt, DeleteRequest, DeleteRequests, Timestamp};
 use serde::Serialize;
-use serde_json::Number;
 use store::deletes;
 
 use super::form::Form;
@@ -18,7 +17,6 @@ use crate::{QueryError, RowSelector};
 const ID_HEADER: HeaderName = HeaderName::from_static("x-delete-request-id");
 /// For so long a request can be taken back without force (Loki's `delete_request_cancel_period`).
 const CANCEL_PERIOD: i64 = 24 * 3600 * NANOS_PER_SECOND;
-const NANOS_PER_MILLI: i64 = NANOS_PER_SECOND / 1000;
 
 const INVALID_QUERY: &str = "invalid query expression";
 const NOT_FOUND: &str = "could not find delete request with given id";
@@ -66,10 +64,7 @@ impl Call<'_> {
         let mut requests: Vec<&DeleteRequest> = requests.requests.iter().collect();
         requests.sort_by_key(|request| request.created);
         let listed: Vec<Listed<'_>> = requests.into_iter().map(Listed::of).collect();
-        let mut body =
-            serde_json::to_vec(&listed).map_err(|error| QueryError::Internal { invariant: format!("delete requests can be written as JSON: {error}") })?;
-        body.push(b'\n');
-        Ok(ApiResponse::json(body))
+        ApiResponse::of(&listed)
     }
 
     async fn cancel_delete(&self) -> Result<ApiResponse, QueryError> {
@@ -174,15 +169,15 @@ fn parse_time(text: &str) -> Option<Timestamp> {
     parse_rfc3339(text)
 }
 
-/// A request as it is listed.
+/// A request as it is listed. Times are whole seconds, since clients read them as integers: those of a request are moved outwards, so that what is listed holds what was asked for.
 #[derive(Debug, Serialize)]
 struct Listed<'a> {
     request_id: &'a str,
-    start_time: Number,
-    end_time: Number,
+    start_time: i64,
+    end_time: i64,
     query: &'a str,
     status: String,
-    created_at: Number,
+    created_at: i64,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     receipt: &'a [DeleteReceipt],
 }
@@ -191,11 +186,11 @@ impl<'a> Listed<'a> {
     fn of(request: &'a DeleteRequest) -> Self {
         Self {
             request_id: &request.id,
-            start_time: seconds(request.start),
-            end_time: seconds(request.end),
+            start_time: request.start.div_euclid(NANOS_PER_SECOND),
+            end_time: whole_second_after(request.end),
             query: &request.query,
             status: status(request),
-            created_at: seconds(request.created),
+            created_at: request.created.div_euclid(NANOS_PER_SECOND),
             receipt: &request.receipt,
         }
     }
@@ -213,12 +208,7 @@ fn status(request: &DeleteRequest) -> String {
     format!("{}% Complete", (done.saturating_mul(100) / days.max(1)).clamp(1, 99))
 }
 
-/// Seconds with three decimals at most, a whole number without any, as Loki writes its times.
-#[expect(clippy::cast_precision_loss, reason = "milliseconds of the years that a timestamp can say are exact in a float")]
-fn seconds(nanos: i64) -> Number {
-    let millis = nanos.div_euclid(NANOS_PER_MILLI);
-    match millis % 1000 {
-        0 => Number::from(millis / 1000),
-        _ => Number::from_f64(millis as f64 / 1000.0).unwrap_or_else(|| Number::from(millis / 1000)),
-    }
+/// The first whole second that is not before `nanos`.
+fn whole_second_after(nanos: i64) -> i64 {
+    nanos.div_euclid(NANOS_PER_SECOND) + i64::from(nanos.rem_euclid(NANOS_PER_SECOND) > 0)
 }

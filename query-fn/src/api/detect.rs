@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use logql::ast::{Expr, LogExpr, Stage};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::params::{self, RangeParameters};
 use super::{ApiResponse, Call};
@@ -14,21 +14,55 @@ use crate::{QueryError, QueryResult};
 const DEFAULT_LINE_LIMIT: usize = 100;
 const DEFAULT_FIELD_LIMIT: usize = 1000;
 
+/// `{}`
+#[derive(Debug, Serialize)]
+struct NothingFound {}
+
+/// `detected_fields`, in Loki's order of members, as every body here.
+#[derive(Debug, Serialize)]
+struct FieldsBody<'a> {
+    fields: Vec<FieldBody<'a>>,
+    limit: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct FieldBody<'a> {
+    label: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    cardinality: usize,
+    /// `null` for structured metadata.
+    parsers: Option<Vec<&'a str>>,
+    #[serde(rename = "jsonPath", skip_serializing_if = "<[_]>::is_empty")]
+    json_path: &'a [String],
+}
+
+impl<'a> FieldBody<'a> {
+    fn of(label: &'a str, field: &'a DetectedField) -> Self {
+        let parsers = (!field.parsers.is_empty()).then(|| field.parsers.iter().copied().collect());
+        Self { label, kind: type_of(&field.values), cardinality: field.values.len(), parsers, json_path: &field.json_path }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct ValuesBody {
+    values: Vec<String>,
+    limit: usize,
+}
+
 impl Call<'_> {
     pub(super) async fn detected_fields(&self) -> Result<ApiResponse, QueryError> {
         let (fields, limit) = self.find_fields().await?;
         if fields.is_empty() {
-            return Ok(json_response(&json!({})));
+            return ApiResponse::of(&NothingFound {});
         }
-        let fields: Vec<Value> = fields.iter().take(limit).map(|(name, field)| field_json(name, field)).collect();
-        Ok(json_response(&json!({ "fields": fields, "limit": limit })))
+        ApiResponse::of(&FieldsBody { fields: fields.iter().take(limit).map(|(name, field)| FieldBody::of(name, field)).collect(), limit })
     }
 
     pub(super) async fn detected_field_values(&self, name: &str) -> Result<ApiResponse, QueryError> {
         let (mut fields, limit) = self.find_fields().await?;
-        let Some(field) = fields.remove(name) else { return Ok(json_response(&json!({}))) };
-        let values: Vec<String> = field.values.into_iter().take(limit).collect();
-        Ok(json_response(&json!({ "values": values, "limit": limit })))
+        let Some(field) = fields.remove(name) else { return ApiResponse::of(&NothingFound {}) };
+        ApiResponse::of(&ValuesBody { values: field.values.into_iter().take(limit).collect(), limit })
     }
 
     /// The fields of the newest lines, and how many of them (or of their values) were asked for.
@@ -83,17 +117,4 @@ fn parsers_of(expr: &LogExpr) -> Vec<&'static str> {
         _ => None,
     };
     expr.stages.iter().filter_map(name).collect()
-}
-
-fn field_json(name: &str, field: &DetectedField) -> Value {
-    let parsers = if field.parsers.is_empty() { Value::Null } else { json!(field.parsers) };
-    let mut out = json!({ "label": name, "type": type_of(&field.values), "cardinality": field.values.len(), "parsers": parsers });
-    if let (false, Some(members)) = (field.json_path.is_empty(), out.as_object_mut()) {
-        members.insert("jsonPath".to_owned(), json!(field.json_path));
-    }
-    out
-}
-
-fn json_response(body: &Value) -> ApiResponse {
-    ApiResponse::json(format!("{body}\n").into_bytes())
 }

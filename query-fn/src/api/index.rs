@@ -1,7 +1,7 @@
 //! `index/stats`, `index/volume`, `index/volume_range` and `detected_labels`.
 
 use schema::{Matcher, TimeRange};
-use serde_json::json;
+use serde::Serialize;
 
 use super::params::{self, RangeParameters};
 use super::{ApiResponse, Call, selector};
@@ -14,13 +14,33 @@ const DEFAULT_VOLUME_LIMIT: usize = 100;
 /// Most series that a volume request may ask for (Loki's `volume_max_series`).
 const MAX_VOLUME_SERIES: usize = 1000;
 
+/// `index/stats`, in Loki's order of members, as every body here.
+#[derive(Debug, Serialize)]
+struct StatsBody {
+    streams: usize,
+    chunks: usize,
+    bytes: u64,
+    entries: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct DetectedLabelsBody {
+    #[serde(rename = "detectedLabels")]
+    detected_labels: Vec<DetectedLabel>,
+}
+
+#[derive(Debug, Serialize)]
+struct DetectedLabel {
+    label: String,
+    cardinality: usize,
+}
+
 impl Call<'_> {
     pub(super) async fn index_stats(&self) -> Result<ApiResponse, QueryError> {
         let parameters = RangeParameters::parse(&self.form, self.shared.env.now(), self.limits)?;
         let matchers = selector::required(&parameters.query)?;
         let stats = self.scope(parameters.range).index_stats(&matchers).await?;
-        let body = json!({ "streams": stats.streams, "chunks": stats.chunks, "bytes": stats.amount.bytes, "entries": stats.amount.rows });
-        Ok(ApiResponse::json(format!("{body}\n").into_bytes()))
+        ApiResponse::of(&StatsBody { streams: stats.streams, chunks: stats.chunks, bytes: stats.amount.bytes, entries: stats.amount.rows })
     }
 
     pub(super) async fn volume(&self) -> Result<ApiResponse, QueryError> {
@@ -40,8 +60,8 @@ impl Call<'_> {
         let range = params::bounds(&self.form, self.shared.env.now())?;
         let matchers = self.matchers_or_all()?;
         let labels = self.scope(widen(range)).detected_labels(&matchers).await?;
-        let labels: Vec<_> = labels.into_iter().map(|(label, cardinality)| json!({ "label": label, "cardinality": cardinality })).collect();
-        Ok(ApiResponse::json(format!("{}\n", json!({ "detectedLabels": labels })).into_bytes()))
+        let detected_labels = labels.into_iter().map(|(label, cardinality)| DetectedLabel { label, cardinality }).collect();
+        ApiResponse::of(&DetectedLabelsBody { detected_labels })
     }
 
     async fn write_volume(&self, limit: usize, range: TimeRange, step: Option<i64>) -> Result<ApiResponse, QueryError> {

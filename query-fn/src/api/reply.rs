@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use serde::Serialize;
 
 use super::ApiResponse;
 use crate::QueryError;
@@ -14,6 +15,13 @@ impl ApiResponse {
     /// 200 with a JSON body.
     pub(super) fn json(body: Vec<u8>) -> Self {
         Self::json_with(StatusCode::OK, body)
+    }
+
+    /// 200 with `body` as JSON, its members in the order in which the type declares them, and the newline of Loki's encoder.
+    pub(super) fn of(body: &impl Serialize) -> Result<Self, QueryError> {
+        let mut text = serde_json::to_vec(body).map_err(|error| QueryError::Internal { invariant: format!("an answer can be written as JSON: {error}") })?;
+        text.push(b'\n');
+        Ok(Self::json(text))
     }
 
     /// A JSON body with any status.
