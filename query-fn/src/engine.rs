@@ -132,7 +132,9 @@ impl Engine {
         let session = self.session(&context)?;
         let plan = logical::build(spec)?;
         let plan = session.optimize(&plan).map_err(QueryError::from_datafusion)?;
+        let planning = self.env.monotonic();
         let plan = physical_plan(&session, &plan).await?;
+        statistics.plan_seconds = self.env.monotonic().saturating_sub(planning).as_secs_f64();
         let batches = execute_stream(plan, session.task_ctx()).map_err(QueryError::from_datafusion)?;
         let result = answer::collect(spec, batches, &self.limits).await?;
         context.statistics.fill(&mut statistics);

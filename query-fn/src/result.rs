@@ -79,14 +79,18 @@ pub struct QueryStatistics {
     pub duplicates: u64,
     /// Entries or samples in the answer.
     pub entries_returned: u64,
-    /// Chunks listed, and those left after pruning.
+    /// Chunks listed.
     pub chunks_listed: u64,
-    /// Chunks read after pruning.
+    /// Of these, chunks with a stream that matches; a chunk counts once per scan.
+    pub chunks_matched: u64,
+    /// Chunks of which rows were read. Fewer, where a limit was reached or minutes were counted in the manifest.
     pub chunks_read: u64,
     /// Streams that matched.
     pub streams_matched: u64,
     /// Seconds from request to answer.
     pub exec_seconds: f64,
+    /// Of these, seconds until it was known which chunks to read: listing, manifests, footers.
+    pub plan_seconds: f64,
     /// Object store requests by operation: (operation, requests).
     pub store_requests: Vec<(String, u64)>,
     /// Bytes received from the object store.

@@ -250,7 +250,7 @@ impl PartitionScan {
                 None => selection.push(piece.rows.clone()),
             }
         }
-        ScanStatistics::add(&self.statistics.units_read, 1);
+        self.statistics.reads(&unit.chunk.chunk().name);
         let reader = unit.chunk.open(&self.client).await?;
         self.current = Some((whole, reader.read(&self.client, selection, columns)));
         Ok(())

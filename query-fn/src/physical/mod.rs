@@ -150,6 +150,7 @@ impl NodePlanner {
             });
         }
         context.pruned.lock().push(snapshot.pruned);
+        context.statistics.matched(snapshot.chunks.len());
         let mut counter = scan.counts.map(|windows| MinuteCounter::new(windows, scan.labels.clone()));
         let units = units_of(&snapshot, &Deletes::of(&snapshot)?, &context.cache, scan.stop.as_ref(), counter.as_mut());
         let units = partition(units, context.partitions);

@@ -2,132 +2,255 @@
 //! there, and a `tarn` object with what the query asked of the object store.
 //! Loki's figures for what Tarn does not have (ingesters, result caches, bloom gateways, queues) are 0.
 
+use std::collections::BTreeMap;
+
 use schema::price::{DOLLARS_PER_READ_REQUEST, DOLLARS_PER_WRITE_REQUEST};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::result::QueryStatistics;
 
 const NANOS_PER_SECOND: f64 = 1e9;
-/// Members of Loki's `cache` object.
-const CACHES: [&str; 10] =
-    ["chunk", "index", "result", "statsResult", "volumeResult", "seriesResult", "labelResult", "instantMetricResult", "logResult", "taskResult"];
 
 /// Appends the object.
 pub(crate) fn write_stats(out: &mut Vec<u8>, statistics: &QueryStatistics) {
-    out.extend_from_slice(stats(statistics).to_string().as_bytes());
+    // Writing numbers under fixed names into memory cannot fail; a client without `stats` shows none.
+    let text = serde_json::to_vec(&Stats::of(statistics)).unwrap_or_else(|_| b"{}".to_vec());
+    out.extend_from_slice(&text);
 }
 
-fn stats(statistics: &QueryStatistics) -> Value {
-    json!({
-        "summary": summary(statistics),
-        "querier": { "store": store(statistics), "querierExecTime": nanos(statistics.exec_seconds) },
-        "ingester": ingester(),
-        "cache": CACHES.iter().map(|name| ((*name).to_owned(), cache())).collect::<serde_json::Map<_, _>>(),
-        "index": {
-            "totalChunks": statistics.chunks_listed,
-            "postFilterChunks": statistics.chunks_read,
-            "shardsDuration": 0,
-            "usedBloomFilters": false,
-            "totalStreams": statistics.streams_matched,
-            "chunkRefsLookupTime": 0,
-            "bloomFilterTime": 0,
-        },
-        "tarn": tarn(statistics),
-    })
+/// Loki's order of members, at every level.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Stats<'a> {
+    summary: Summary,
+    querier: Querier,
+    ingester: Ingester,
+    cache: Caches,
+    index: Index,
+    tarn: Tarn<'a>,
 }
 
-fn summary(statistics: &QueryStatistics) -> Value {
-    let bytes = total_bytes(statistics);
-    json!({
-        "bytesProcessedPerSecond": per_second(bytes, statistics.exec_seconds),
-        "linesProcessedPerSecond": per_second(statistics.lines_processed, statistics.exec_seconds),
-        "totalBytesProcessed": bytes,
-        "totalLinesProcessed": statistics.lines_processed,
-        "execTime": statistics.exec_seconds,
-        "queueTime": 0,
-        "subqueries": 0,
-        "totalEntriesReturned": statistics.entries_returned,
-        "splits": 0,
-        "shards": 0,
-        "totalPostFilterLines": statistics.post_filter_lines,
-        "totalStructuredMetadataBytesProcessed": statistics.metadata_bytes_processed,
-    })
+impl<'a> Stats<'a> {
+    fn of(statistics: &'a QueryStatistics) -> Self {
+        Self {
+            summary: Summary::of(statistics),
+            querier: Querier { store: Store::of(statistics), querier_exec_time: nanos(statistics.exec_seconds) },
+            ingester: Ingester::default(),
+            cache: Caches::default(),
+            index: Index {
+                total_chunks: statistics.chunks_listed,
+                post_filter_chunks: statistics.chunks_matched,
+                total_streams: statistics.streams_matched,
+                chunk_refs_lookup_time: nanos(statistics.plan_seconds),
+                ..Index::default()
+            },
+            tarn: Tarn::of(statistics),
+        }
+    }
 }
 
-fn store(statistics: &QueryStatistics) -> Value {
-    json!({
-        "totalChunksRef": statistics.chunks_read,
-        "totalChunksDownloaded": statistics.chunks_read,
-        "chunksDownloadTime": 0,
-        "queryReferencedStructuredMetadata": statistics.metadata_bytes_processed > 0,
-        "queryUsedV2Engine": false,
-        "chunk": {
-            "headChunkBytes": 0,
-            "headChunkLines": 0,
-            "decompressedBytes": total_bytes(statistics),
-            "decompressedLines": statistics.lines_processed,
-            "compressedBytes": statistics.store_bytes,
-            "totalDuplicates": statistics.duplicates,
-            "postFilterLines": statistics.post_filter_lines,
-            "headChunkStructuredMetadataBytes": 0,
-            "decompressedStructuredMetadataBytes": statistics.metadata_bytes_processed,
-        },
-        "chunkRefsFetchTime": 0,
-        "congestionControlLatency": 0,
-        "pipelineWrapperFilteredLines": 0,
-        "dataobj": dataobj(),
-    })
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary {
+    bytes_processed_per_second: u64,
+    lines_processed_per_second: u64,
+    total_bytes_processed: u64,
+    total_lines_processed: u64,
+    /// Seconds.
+    exec_time: f64,
+    /// Seconds.
+    queue_time: f64,
+    subqueries: u64,
+    total_entries_returned: u64,
+    /// Time ranges that were asked one by one: here a query runs in one piece.
+    splits: u64,
+    shards: u64,
+    total_post_filter_lines: u64,
+    total_structured_metadata_bytes_processed: u64,
+}
+
+impl Summary {
+    fn of(statistics: &QueryStatistics) -> Self {
+        let bytes = total_bytes(statistics);
+        Self {
+            bytes_processed_per_second: per_second(bytes, statistics.exec_seconds),
+            lines_processed_per_second: per_second(statistics.lines_processed, statistics.exec_seconds),
+            total_bytes_processed: bytes,
+            total_lines_processed: statistics.lines_processed,
+            exec_time: statistics.exec_seconds,
+            total_entries_returned: statistics.entries_returned,
+            splits: 1,
+            total_post_filter_lines: statistics.post_filter_lines,
+            total_structured_metadata_bytes_processed: statistics.metadata_bytes_processed,
+            ..Self::default()
+        }
+    }
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Querier {
+    store: Store,
+    /// Nanoseconds.
+    querier_exec_time: u64,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Store {
+    total_chunks_ref: u64,
+    total_chunks_downloaded: u64,
+    /// Chunks are read while rows of others are worked on, so there is no such time: 0.
+    chunks_download_time: u64,
+    query_referenced_structured_metadata: bool,
+    query_used_v2_engine: bool,
+    chunk: Chunk,
+    /// Nanoseconds.
+    chunk_refs_fetch_time: u64,
+    congestion_control_latency: u64,
+    pipeline_wrapper_filtered_lines: u64,
+    dataobj: DataObjects,
+}
+
+impl Store {
+    fn of(statistics: &QueryStatistics) -> Self {
+        Self {
+            total_chunks_ref: statistics.chunks_matched,
+            total_chunks_downloaded: statistics.chunks_read,
+            query_referenced_structured_metadata: statistics.metadata_bytes_processed > 0,
+            chunk: Chunk {
+                decompressed_bytes: total_bytes(statistics),
+                decompressed_lines: statistics.lines_processed,
+                compressed_bytes: statistics.store_bytes,
+                total_duplicates: statistics.duplicates,
+                post_filter_lines: statistics.post_filter_lines,
+                decompressed_structured_metadata_bytes: statistics.metadata_bytes_processed,
+                ..Chunk::default()
+            },
+            chunk_refs_fetch_time: nanos(statistics.plan_seconds),
+            ..Self::default()
+        }
+    }
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Chunk {
+    head_chunk_bytes: u64,
+    head_chunk_lines: u64,
+    decompressed_bytes: u64,
+    decompressed_lines: u64,
+    /// What came from the object store, footers and manifests included; what was in the cache is not counted.
+    compressed_bytes: u64,
+    total_duplicates: u64,
+    post_filter_lines: u64,
+    head_chunk_structured_metadata_bytes: u64,
+    decompressed_structured_metadata_bytes: u64,
 }
 
 /// Loki's reader of data objects; Tarn has none.
-fn dataobj() -> Value {
-    json!({
-        "prePredicateDecompressedRows": 0,
-        "prePredicateDecompressedBytes": 0,
-        "prePredicateDecompressedStructuredMetadataBytes": 0,
-        "postPredicateRows": 0,
-        "postPredicateDecompressedBytes": 0,
-        "postPredicateStructuredMetadataBytes": 0,
-        "postFilterRows": 0,
-        "pagesScanned": 0,
-        "pagesDownloaded": 0,
-        "pagesDownloadedBytes": 0,
-        "pageBatches": 0,
-        "totalRowsAvailable": 0,
-        "totalPageDownloadTime": 0,
-    })
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DataObjects {
+    pre_predicate_decompressed_rows: u64,
+    pre_predicate_decompressed_bytes: u64,
+    pre_predicate_decompressed_structured_metadata_bytes: u64,
+    post_predicate_rows: u64,
+    post_predicate_decompressed_bytes: u64,
+    post_predicate_structured_metadata_bytes: u64,
+    post_filter_rows: u64,
+    pages_scanned: u64,
+    pages_downloaded: u64,
+    pages_downloaded_bytes: u64,
+    page_batches: u64,
+    total_rows_available: u64,
+    total_page_download_time: u64,
 }
 
 /// Loki's write path; a query of Tarn reads the object store alone.
-fn ingester() -> Value {
-    json!({ "totalReached": 0, "totalChunksMatched": 0, "totalBatches": 0, "totalLinesSent": 0, "store": store(&QueryStatistics::default()) })
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ingester {
+    total_reached: u64,
+    total_chunks_matched: u64,
+    total_batches: u64,
+    total_lines_sent: u64,
+    store: Store,
 }
 
-fn cache() -> Value {
-    json!({
-        "entriesFound": 0,
-        "entriesRequested": 0,
-        "entriesStored": 0,
-        "bytesReceived": 0,
-        "bytesSent": 0,
-        "requests": 0,
-        "downloadTime": 0,
-        "queryLengthServed": 0,
-    })
+/// Loki's caches; Tarn's cache of chunks shows in what the object store was not asked for.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Caches {
+    chunk: Cache,
+    index: Cache,
+    result: Cache,
+    stats_result: Cache,
+    volume_result: Cache,
+    series_result: Cache,
+    label_result: Cache,
+    instant_metric_result: Cache,
+    log_result: Cache,
+    task_result: Cache,
 }
 
-fn tarn(statistics: &QueryStatistics) -> Value {
-    let requests: serde_json::Map<String, Value> = statistics.store_requests.iter().map(|(operation, count)| (operation.clone(), json!(count))).collect();
-    json!({
-        "storeRequests": requests,
-        "storeBytes": statistics.store_bytes,
-        "estimatedDollars": estimated_dollars(&statistics.store_requests),
-        "chunksListed": statistics.chunks_listed,
-        "chunksRead": statistics.chunks_read,
-        "streamsMatched": statistics.streams_matched,
-        "linesCounted": statistics.lines_counted,
-        "duplicatesDropped": statistics.duplicates,
-    })
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Cache {
+    entries_found: u64,
+    entries_requested: u64,
+    entries_stored: u64,
+    bytes_received: u64,
+    bytes_sent: u64,
+    requests: u64,
+    download_time: u64,
+    query_length_served: u64,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Index {
+    total_chunks: u64,
+    post_filter_chunks: u64,
+    shards_duration: u64,
+    used_bloom_filters: bool,
+    total_streams: u64,
+    /// Nanoseconds.
+    chunk_refs_lookup_time: u64,
+    bloom_filter_time: u64,
+}
+
+/// What Loki has no word for.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Tarn<'a> {
+    /// By operation.
+    store_requests: BTreeMap<&'a str, u64>,
+    store_bytes: u64,
+    estimated_dollars: f64,
+    chunks_listed: u64,
+    chunks_matched: u64,
+    chunks_read: u64,
+    streams_matched: u64,
+    /// Lines that were counted without being read; `totalLinesProcessed` leaves them out.
+    lines_counted: u64,
+    duplicates_dropped: u64,
+}
+
+impl<'a> Tarn<'a> {
+    fn of(statistics: &'a QueryStatistics) -> Self {
+        Self {
+            store_requests: statistics.store_requests.iter().map(|(operation, count)| (operation.as_str(), *count)).collect(),
+            store_bytes: statistics.store_bytes,
+            estimated_dollars: estimated_dollars(&statistics.store_requests),
+            chunks_listed: statistics.chunks_listed,
+            chunks_matched: statistics.chunks_matched,
+            chunks_read: statistics.chunks_read,
+            streams_matched: statistics.streams_matched,
+            lines_counted: statistics.lines_counted,
+            duplicates_dropped: statistics.duplicates,
+        }
+    }
 }
 
 /// What the requests cost at S3's list prices; transfer inside a region is free.
@@ -168,7 +291,15 @@ fn nanos(seconds: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+
+    fn stats(statistics: &QueryStatistics) -> Value {
+        let mut out = Vec::new();
+        write_stats(&mut out, statistics);
+        serde_json::from_slice(&out).unwrap()
+    }
 
     #[test]
     fn every_member_that_clients_read_is_a_number() {
