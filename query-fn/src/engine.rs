@@ -41,6 +41,8 @@ pub struct Engine {
     limits: QueryLimits,
     cache: ChunkCache,
     partitions: usize,
+    /// Whether more series than a query may answer with are left out, with a warning, instead of being an error.
+    cut_series: bool,
     /// Off only in tests, which compare both answers.
     optimize: bool,
 }
@@ -62,13 +64,20 @@ impl Engine {
     /// An engine over `client`. `cache` is shared by all queries. A scan runs on as many partitions as there are cores.
     pub fn new(client: ObjectClient, env: Env, limits: QueryLimits, cache: ChunkCache) -> Self {
         let partitions = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { client, env, limits, cache, partitions, optimize: true }
+        Self { client, env, limits, cache, partitions, cut_series: false, optimize: true }
     }
 
     /// The same engine, held to other limits.
     #[must_use]
     pub(crate) fn with_limits(mut self, limits: &QueryLimits) -> Self {
         self.limits = limits.clone();
+        self
+    }
+
+    /// The same engine, which answers with `max_query_series` series and a warning where there are more, if `cut_series`; else that is an error.
+    #[must_use]
+    pub fn with_cut_series(mut self, cut_series: bool) -> Self {
+        self.cut_series = cut_series;
         self
     }
 
@@ -136,7 +145,7 @@ impl Engine {
         let plan = physical_plan(&session, &plan).await?;
         statistics.plan_seconds = self.env.monotonic().saturating_sub(planning).as_secs_f64();
         let batches = execute_stream(plan, session.task_ctx()).map_err(QueryError::from_datafusion)?;
-        let result = answer::collect(spec, batches, &self.limits).await?;
+        let (result, cut) = answer::collect(spec, batches, &self.limits, self.cut_series).await?;
         context.statistics.fill(&mut statistics);
         for pruned in context.pruned.lock().iter() {
             statistics.chunks_listed += pruned.listed;
@@ -144,6 +153,7 @@ impl Engine {
         }
         let mut warnings: Vec<String> = context.pruned.lock().iter().filter_map(PruneCounts::warning).collect();
         warnings.dedup();
+        warnings.extend(cut);
         Ok((result, statistics, warnings))
     }
 

@@ -134,7 +134,7 @@ impl Api {
             _ => Form::parse(&request.method, &request.headers, &request.query, &request.body)?,
         };
         let limits = self.shared.limits.limits_of(&request.tenant);
-        let engine = self.shared.engine.clone().with_limits(&limits);
+        let engine = self.shared.engine.clone().with_limits(&limits).with_cut_series(query::is_logs_drilldown(&request.headers));
         let Self { shared } = self;
         let call = Call { shared, limits: &limits, engine, method: &request.method, headers: &request.headers, tenant: &request.tenant, form };
         match tokio::time::timeout(limits.query_timeout, call.answer(route)).await {

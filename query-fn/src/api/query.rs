@@ -14,6 +14,9 @@ use crate::{QueryError, QueryResult};
 
 const ENCODING_FLAGS_HEADER: &str = "X-Loki-Response-Encoding-Flags";
 const CATEGORIZE_LABELS: &str = "categorize-labels";
+const QUERY_TAGS_HEADER: &str = "X-Query-Tags";
+/// What Grafana's Logs Drilldown tags its queries with.
+const LOGS_DRILLDOWN: (&str, &str) = ("source", "grafana-lokiexplore-app");
 
 impl Call<'_> {
     pub(super) async fn query_range(&self) -> Result<ApiResponse, QueryError> {
@@ -116,6 +119,14 @@ impl Call<'_> {
             Answer { result: &result, statistics: &statistics, warnings: &warnings, encoding: label_encoding(self.headers), direction: spec.direction };
         Ok(ApiResponse::json(write_answer(&answer)))
     }
+}
+
+/// Whether Logs Drilldown asks: of too many series it shows those that it gets, with a warning, where others show an error.
+/// The header holds `name=value` pairs with commas between.
+pub(super) fn is_logs_drilldown(headers: &HeaderMap) -> bool {
+    let (source, app) = LOGS_DRILLDOWN;
+    let tags = headers.get_all(QUERY_TAGS_HEADER).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    tags.filter_map(|tag| tag.split_once('=')).any(|(name, value)| name.trim().eq_ignore_ascii_case(source) && value.trim().eq_ignore_ascii_case(app))
 }
 
 /// The header holds a comma-separated list of flags.

@@ -33,22 +33,29 @@ pub(super) fn of_literal(spec: &QuerySpec) -> Option<QueryResult> {
     })
 }
 
-/// Reads all batches. Errors: those of the operators, more series than the limit.
-pub(super) async fn collect(spec: &QuerySpec, mut batches: SendableRecordBatchStream, limits: &QueryLimits) -> Result<QueryResult, QueryError> {
+/// Reads all batches. The text is a warning: with `cut_series`, more series than the limit are left out.
+/// Errors: those of the operators; without `cut_series`, more series than the limit.
+pub(super) async fn collect(
+    spec: &QuerySpec,
+    mut batches: SendableRecordBatchStream,
+    limits: &QueryLimits,
+    cut_series: bool,
+) -> Result<(QueryResult, Option<String>), QueryError> {
     match &spec.expr {
         Expr::Log(_) => {
             let mut streams = Streams::default();
             while let Some(batch) = batches.next().await {
                 streams.add(&batch.map_err(QueryError::from_datafusion)?)?;
             }
-            Ok(QueryResult::Streams(streams.finish()))
+            Ok((QueryResult::Streams(streams.finish()), None))
         }
         Expr::Metric(metric) => {
-            let mut series = SeriesSet { most: limits.max_query_series, ..SeriesSet::default() };
+            let mut series = SeriesSet { most: limits.max_query_series, cut: cut_series, ..SeriesSet::default() };
             while let Some(batch) = batches.next().await {
                 series.add(&batch.map_err(QueryError::from_datafusion)?)?;
             }
-            Ok(series.finish(metric, &spec.evaluation))
+            let warning = series.is_cut.then(|| format!("maximum number of series ({}) reached for a single query; returning partial results", series.most));
+            Ok((series.finish(metric, &spec.evaluation), warning))
         }
     }
 }
@@ -111,6 +118,10 @@ pub(crate) fn categorized(labels: &LabelsView<'_>) -> CategorizedLabels {
 #[derive(Debug, Default)]
 struct SeriesSet {
     most: usize,
+    /// Whether series beyond `most` are left out.
+    cut: bool,
+    /// Whether some were.
+    is_cut: bool,
     places: HashMap<LabelSet, usize>,
     series: Vec<Series>,
 }
@@ -139,7 +150,8 @@ impl SeriesSet {
 
     fn begin(&mut self, labels: &LabelSet, sample: (i64, f64)) -> Result<(), QueryError> {
         if self.series.len() >= self.most {
-            return Err(too_many_series(self.most));
+            self.is_cut = true;
+            return if self.cut { Ok(()) } else { Err(too_many_series(self.most)) };
         }
         self.places.insert(labels.clone(), self.series.len());
         self.series.push(Series { labels: labels.clone(), samples: vec![sample] });

@@ -47,7 +47,7 @@ pub(super) fn chunks() -> Vec<Vec<Pushed>> {
 /// What both sides do with a plan. Series are put in order, and numbers cut to what does not depend on the order of addition.
 async fn answer(engine: &Engine, spec: &QuerySpec, batches: datafusion::error::Result<SendableRecordBatchStream>) -> Result<String, String> {
     let batches = batches.map_err(|error| QueryError::from_datafusion(error).to_string())?;
-    let result = answer::collect(spec, batches, &engine.limits).await.map_err(|error| error.to_string())?;
+    let (result, _) = answer::collect(spec, batches, &engine.limits, false).await.map_err(|error| error.to_string())?;
     Ok(match result {
         QueryResult::Streams(streams) => streams.into_iter().map(|stream| format!("{stream:?}\n")).collect(),
         QueryResult::Matrix(series) | QueryResult::Vector(series) => {
@@ -242,7 +242,7 @@ async fn a_chunk_that_vanished_is_an_error() {
     let (there, session) = receiver(&engine);
     let read = PlanCodec::new(there).decode_plan(&bytes, &session.task_ctx()).unwrap();
     let batches = execute_stream(read, session.task_ctx()).unwrap();
-    let error = answer::collect(&query, batches, &engine.limits).await.unwrap_err();
+    let error = answer::collect(&query, batches, &engine.limits, false).await.unwrap_err();
     assert!(matches!(&error, QueryError::Store { source } if source.kind() == ErrorKind::NotFound), "{error}");
 }
 
