@@ -29,6 +29,7 @@ pub use error::TarnError;
 pub use firehose::aws_settings;
 pub use function::Function;
 pub use logging::{LogControl, init as init_logging, report};
+pub use serve::takes_gzip;
 
 use crate::args::{Args, Command};
 

@@ -39,8 +39,10 @@ pub(crate) async fn serve<R: Future<Output = FullResponse>>(
         Err(error) => Err(format!("the {} event cannot be read: {error}\n", front.name())),
     };
     let (response, takes_gzip) = match built {
-        Ok(request) => {
-            let takes_gzip = request::takes_gzip(request.headers());
+        Ok(mut request) => {
+            let takes_gzip = server::takes_gzip(request.headers());
+            // Not every front end passes on bytes as they are: what fits as text is answered as text.
+            request.headers_mut().remove(header::ACCEPT_ENCODING);
             let response = match time_left {
                 None => respond(request).await,
                 Some(left) => tokio::time::timeout(working_time(left), respond(request)).await.unwrap_or_else(|_| expired(left)),

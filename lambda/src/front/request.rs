@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, COOKIE, TRANSFER_ENCODING, USER_AGENT};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use super::event::{FrontEnd, HttpEvent};
@@ -36,19 +36,6 @@ pub(super) fn build(front: &FrontEnd, mut event: HttpEvent, prefix: &str) -> Res
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
     Ok(request)
-}
-
-/// Whether the client reads gzip.
-pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
-    let accepts = |value: &HeaderValue| {
-        let Ok(text) = value.to_str() else { return false };
-        text.split(',').any(|coding| {
-            let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
-            let refused = matches!(parameters.trim().replace(' ', "").trim_end_matches(['0', '.']), "q=");
-            name.trim().eq_ignore_ascii_case("gzip") && !refused
-        })
-    };
-    headers.get_all(ACCEPT_ENCODING).iter().any(accepts)
 }
 
 fn path(front: &FrontEnd, event: &HttpEvent, prefix: &str, headers: &HeaderMap) -> String {

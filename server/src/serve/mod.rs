@@ -4,6 +4,7 @@
 mod access;
 mod body;
 mod clean_path;
+mod compress;
 mod connections;
 mod elastic;
 mod metrics;
@@ -31,6 +32,7 @@ use crate::roles::Roles;
 use schedule::OwnedTask;
 use state::{App, Phase};
 
+pub use compress::takes_gzip;
 pub(crate) use tenant::TENANT_HEADER;
 
 /// Serves until SIGTERM or SIGINT, or until the store turns out to be unusable.

@@ -16,7 +16,7 @@ use crate::serve::access::{Guarded, guard};
 use crate::serve::body::BodyRefusal;
 use crate::serve::observe::{Observed, observe};
 use crate::serve::state::App;
-use crate::serve::{elastic, ops, tail, tenant};
+use crate::serve::{compress, elastic, ops, tail, tenant};
 
 pub(super) const PUSH_ROUTES: [&str; 4] = ["/loki/api/v1/push", "/api/prom/push", OTLP_LOGS, LINES];
 
@@ -126,7 +126,9 @@ async fn read(State(app): State<Arc<App>>, request: Request) -> Response {
         Err(refusal) => return refused(&refusal, ""),
     };
     let query = head.uri.query().unwrap_or_default().to_owned();
-    respond(app.roles.read(ReadRequest { method: head.method, path: head.uri.path().to_owned(), query, form, headers: head.headers, tenant }).await)
+    let takes_gzip = compress::takes_gzip(&head.headers);
+    let answer = app.roles.read(ReadRequest { method: head.method, path: head.uri.path().to_owned(), query, form, headers: head.headers, tenant }).await;
+    respond(compress::for_client(takes_gzip, answer).await)
 }
 
 fn refused(refusal: &BodyRefusal, end: &str) -> Response {

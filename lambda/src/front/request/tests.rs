@@ -168,10 +168,3 @@ fn a_header_that_cannot_be_passed_on_is_refused() {
     let refused = build_from(with(function_url(), &[("/headers", json!({"x-scope-orgid": "a\nb"}))]), "").unwrap_err();
     assert!(refused.contains("x-scope-orgid"), "{refused}");
 }
-
-#[test]
-fn gzip_is_for_those_that_ask_for_it() {
-    let takes = |value: &'static str| takes_gzip(&HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))]));
-    assert!(takes("gzip") && takes("deflate, GZIP;q=0.5") && takes("br;q=1.0, gzip; q=0.1"));
-    assert!(!takes("identity") && !takes("gzip;q=0") && !takes("gzip; q=0.0, br") && !takes_gzip(&HeaderMap::new()));
-}
