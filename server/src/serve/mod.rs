@@ -11,6 +11,7 @@ mod metrics;
 mod observe;
 mod ops;
 pub(crate) mod router;
+mod rules;
 mod schedule;
 mod shutdown;
 pub(crate) mod state;

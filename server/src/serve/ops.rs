@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode, Uri};
 use schema::quote::quote;
+use serde::Serialize;
 
 use crate::config::{Config, format_duration};
 use crate::serve::router::{json, text};
@@ -110,29 +111,31 @@ pub(crate) async fn services(State(app): State<Arc<App>>) -> Response {
     text(StatusCode::OK, out)
 }
 
+/// What Loki says of its build.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BuildInfo {
+    version: &'static str,
+    revision: &'static str,
+    branch: &'static str,
+    build_user: &'static str,
+    build_date: &'static str,
+    go_version: &'static str,
+}
+
 /// `GET /loki/api/v1/status/buildinfo`, with the keys that Loki has.
 pub(crate) async fn buildinfo() -> Response {
     json(
         StatusCode::OK,
-        &serde_json::json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "revision": option_env!("TARN_BUILD_REVISION").unwrap_or(""),
-            "branch": option_env!("TARN_BUILD_BRANCH").unwrap_or(""),
-            "buildUser": "",
-            "buildDate": option_env!("TARN_BUILD_DATE").unwrap_or(""),
-            "goVersion": "",
-        }),
+        &BuildInfo {
+            version: env!("CARGO_PKG_VERSION"),
+            revision: option_env!("TARN_BUILD_REVISION").unwrap_or(""),
+            branch: option_env!("TARN_BUILD_BRANCH").unwrap_or(""),
+            build_user: "",
+            build_date: option_env!("TARN_BUILD_DATE").unwrap_or(""),
+            go_version: "",
+        },
     )
-}
-
-/// `GET /prometheus/api/v1/rules` and `/alerts`: Tarn has no ruler, and Grafana's alert list wants to hear so in this form.
-pub(crate) async fn no_rules() -> Response {
-    json(StatusCode::OK, &serde_json::json!({"status": "success", "data": {"groups": []}, "errorType": "", "error": ""}))
-}
-
-/// As [`no_rules`].
-pub(crate) async fn no_alerts() -> Response {
-    json(StatusCode::OK, &serde_json::json!({"status": "success", "data": {"alerts": []}, "errorType": "", "error": ""}))
 }
 
 /// Any path that nobody serves, with the body of Go's `http.NotFound`.

@@ -9,6 +9,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post};
 use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
 
 use crate::firehose;
 use crate::roles::{LINES, OTLP_LOGS, ReadRequest, RoleAnswer};
@@ -16,7 +17,7 @@ use crate::serve::access::{Guarded, guard};
 use crate::serve::body::BodyRefusal;
 use crate::serve::observe::{Observed, observe};
 use crate::serve::state::App;
-use crate::serve::{compress, elastic, ops, tail, tenant};
+use crate::serve::{compress, elastic, ops, rules, tail, tenant};
 
 pub(super) const PUSH_ROUTES: [&str; 4] = ["/loki/api/v1/push", "/api/prom/push", OTLP_LOGS, LINES];
 
@@ -69,14 +70,13 @@ pub(crate) fn build(app: &Arc<App>) -> Router {
         routes.extend(elastic::routes());
     }
     if app.config.role.queries() {
-        routes.extend(READ_ROUTES.map(|path| (path, get(read).post(read))));
+        // The role refuses other methods.
+        routes.extend(READ_ROUTES.map(|path| (path, any(read))));
         routes.extend(TAIL_ROUTES.map(|path| (path, get(tail::tail))));
-        // Also PUT and DELETE; the role refuses other methods.
         routes.push(("/loki/api/v1/delete", any(read)));
         routes.extend(READ_PREFIXES.map(|path| (path, any(read))));
         routes.push(("/loki/api/v1/drilldown-limits", get(ops::drilldown_limits)));
-        routes.push(("/prometheus/api/v1/rules", get(ops::no_rules)));
-        routes.push(("/prometheus/api/v1/alerts", get(ops::no_alerts)));
+        routes.extend(rules::routes());
     }
     let observed = |route| from_fn_with_state(Observed { app: Arc::clone(app), route }, observe);
     let guarded = |route| from_fn_with_state(Guarded { app: Arc::clone(app), route }, guard);
@@ -166,9 +166,13 @@ pub(crate) fn text(status: StatusCode, body: impl Into<Body>) -> Response {
     response
 }
 
-/// A JSON answer, with the newline that Loki's encoder writes.
-pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Response {
-    let mut response = text(status, format!("{value}\n"));
+/// A JSON answer, its members in the order in which the type declares them, with the newline that Loki's encoder writes.
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    let body = match serde_json::to_string(value) {
+        Ok(body) => body + "\n",
+        Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, format!("internal error: an answer cannot be written as JSON: {error}")),
+    };
+    let mut response = text(status, body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
     response
 }
