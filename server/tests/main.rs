@@ -7,6 +7,8 @@ mod compact;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod cost;
 #[cfg(test)]
 mod elastic;
