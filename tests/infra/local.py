@@ -216,20 +216,6 @@ def systemd(_):
         return [text] if status or text.strip() else []
 
 
-def links(_):
-    """Links in the documents about deploying lead to files, and commands name files that there are."""
-    problems = []
-    for path in sorted((ROOT / "docs/deploy").glob("*.md")) + [INFRA / "README.md"]:
-        text = path.read_text()
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
-            if not (path.parent / target).exists():
-                problems.append("%s: there is no %s" % (path.name, target))
-        for target in re.findall(r"(?<![\w/])((?:infra|localstack|tests)/[\w./-]*\w)", text):
-            if not (ROOT / target).exists():
-                problems.append("%s: there is no %s" % (path.name, target))
-    return problems
-
-
 CHECKS = [
     ("sam: shellcheck", shell),
     ("docker: hadolint", hadolint),
@@ -241,5 +227,4 @@ CHECKS = [
     ("grafana: metrics are exported", grafana_metrics),
     ("systemd: unit", systemd),
     ("names of settings", names),
-    ("docs: links", links),
 ]
