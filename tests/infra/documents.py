@@ -10,7 +10,6 @@ import sys
 import tempfile
 import tomllib
 import urllib.error
-import urllib.parse
 import urllib.request
 
 import yaml
@@ -278,96 +277,6 @@ def status_of(url, method="GET", body=None):
         return error.code
 
 
-def grafana_asks(context):
-    """What Grafana's Loki data source (its published source of August 2026), its alerting and Logs Drilldown send, and what they read in the answers."""
-    if not context["bin"]:
-        return SKIPPED
-    problems = []
-    second = 10**9
-    start = 1795000000 * second
-    end = start + 3600 * second
-    ms = 10**6
-    lines = [(start + i * second, '{"status":%d,"took":"%dms"}' % (200 + i % 3, i), {"trace_id": "t%d" % i, "detected_level": ("info", "error")[i % 2]}) for i in range(100)]
-    iso = {"start": "2026-11-18T11:00:00.000Z", "end": "2026-11-18T13:00:00.000Z"}
-    nanos = {"start": start, "end": end}
-    selector = '{app="shop"}'
-
-    with tempfile.TemporaryDirectory(prefix="tarn-infra-") as folder, serve(context["bin"], pathlib.Path(folder)) as url:
-
-        def ask(path, headers=None, **parameters):
-            request = urllib.request.Request(url + path + "?" + urllib.parse.urlencode(parameters), headers=headers or {})
-            try:
-                with urllib.request.urlopen(request, timeout=30) as answer:
-                    return json.load(answer)
-            except urllib.error.HTTPError as error:
-                return {"refused": error.code, "text": error.read().decode()}
-
-        def expect(what, got, want):
-            if got != want:
-                problems.append("%s: %s instead of %s" % (what, json.dumps(got)[:600], json.dumps(want)))
-
-        def health(what):
-            # Save & test: 10 digits are seconds, in the year 2096.
-            data = ask("/loki/api/v1/query", {"X-Loki-Response-Encoding-Flags": "categorize-labels"}, direction="backward", query="vector(1)+vector(1)", time=4000000000)["data"]
-            expect(what, [r["value"][1] for r in data["result"]], ["2"])
-
-        health("Save & test of an empty server")
-        push(url, [({"app": "shop", "env": "production"}, lines)])
-        health("Save & test")
-        flag = {"X-Loki-Response-Encoding-Flags": "categorize-labels"}
-        answer = ask("/loki/api/v1/query_range", flag, query=selector, direction="backward", step="60000ms", limit=1000, **nanos)["data"]
-        expect("flags come before the result", list(answer)[: list(answer).index("result")], ["resultType", "encodingFlags"])
-        expect("labels of streams", [s["stream"] for s in answer["result"]], [{"app": "shop", "env": "production", "service_name": "shop"}])
-        expect("metadata of a line", answer["result"][0]["values"][0][2], {"structuredMetadata": {"detected_level": "error", "trace_id": "t99"}})
-        plain = ask("/loki/api/v1/query_range", query=selector, direction="backward", step="60000ms", limit=1000, **nanos)["data"]
-        expect("a line without the flag has two parts", {len(v) for s in plain["result"] for v in s["values"]} == {2} and sum(len(s["values"]) for s in plain["result"]), 100)
-        volume = "sum by (level, detected_level) (count_over_time(%s | drop __error__[60s]))" % selector
-        levels = ask("/loki/api/v1/query_range", query=volume, direction="backward", step="60000ms", **nanos)["data"]["result"]
-        counted = {r["metric"].get("detected_level"): sum(int(v[1]) for v in r["values"]) for r in levels}
-        expect("histogram of levels", counted, {"info": 50, "error": 50})
-        for name, query in {
-            "filter for a value": '{app="shop"} | detected_level=`error` or detected_level=`warn`  | json | logfmt | drop __error__, __error_details__',
-            "hint": "{app=`shop`} | json | __error__=``",
-            "a field's durations": 'avg_over_time({app="shop"} | json | took!="" | unwrap duration(took) | __error__="" [60s]) by ()',
-            "drill into JSON": 'sum by (status) (count_over_time({app="shop"} | json status="[\\"status\\"]" | status!="" [60s]))',
-            "shards": '{app="shop", __stream_shard__=""}',
-        }.items():
-            got = ask("/loki/api/v1/query_range", query=query, direction="backward", step="60000ms", limit=1000, **nanos)
-            if not got.get("data", {}).get("result"):
-                problems.append("%s: %s" % (name, json.dumps(got)[:600]))
-        # Log context asks for labels with a range of no length.
-        row = lines[50][0] // ms * ms
-        expect("labels at a moment", ask("/loki/api/v1/labels", start=row, end=row, query=selector)["data"], ["app", "env", "service_name"])
-        expect("values of a label", ask("/loki/api/v1/label/env/values", query=selector, **nanos)["data"], ["production"])
-        expect("series", ask("/loki/api/v1/series", **{"match[]": selector}, **nanos)["data"], [{"app": "shop", "env": "production", "service_name": "shop"}])
-        stats = ask("/loki/api/v1/index/stats", query=selector, **nanos)
-        expect("size of a query is numbers", (sorted(stats), {type(v) for v in stats.values()} == {int}, stats["entries"]), (["bytes", "chunks", "entries", "streams"], True, 100))
-        alert = ask("/loki/api/v1/query", flag, query="sum by (env) (count_over_time(%s[2h]))" % selector, direction="backward", time=end)["data"]
-        expect("an alert rule", [(r["metric"], r["value"][1]) for r in alert["result"]], [({"env": "production"}, "100")])
-        expect("an alert rule on lines", ask("/loki/api/v1/query", flag, query=selector, direction="backward", time=end)["refused"], 400)
-        rules = ask("/prometheus/api/v1/rules")
-        expect("no rules here", (rules["status"], rules["data"]), ("success", {"groups": []}))
-        drilldown = {"X-Query-Tags": "Source=grafana-lokiexplore-app"}
-        limits = ask("/loki/api/v1/drilldown-limits", drilldown)
-        expect("limits for Drilldown", (limits["limits"]["max_entries_limit_per_query"], limits["limits"]["volume_enabled"]), (5000, True))
-        services = ask("/loki/api/v1/index/volume", drilldown, query="{service_name=~`.+`}", limit=5000, **iso)["data"]["result"]
-        expect("services", [r["metric"] for r in services], [{"service_name": "shop"}])
-        labels = ask("/loki/api/v1/detected_labels", drilldown, query="", **iso)["detectedLabels"]
-        expect("labels for Drilldown", {l["label"]: l["cardinality"] for l in labels}, {"app": 1, "env": 1, "service_name": 1})
-        fields = ask("/loki/api/v1/detected_fields", drilldown, query=selector + " | json  | logfmt | drop __error__, __error_details__", **iso)["fields"]
-        # Without parsers it is structured metadata.
-        kinds = {f["label"]: (f["type"], f["parsers"] and f["parsers"][0]) for f in fields if f["label"] in ("status", "took", "trace_id")}
-        expect("fields", kinds, {"status": ("int", "json"), "took": ("duration", "json"), "trace_id": ("string", None)})
-        values = ask("/loki/api/v1/detected_field/status/values", drilldown, query=selector, limit=1000, **nanos)["values"]
-        expect("values of a field", sorted(values), ["200", "201", "202"])
-        # The history of alerts: a label that holds no service, and a filter of three stages.
-        push(url, [({"from": "state-history", "orgID": "1", "group": "g", "folderUID": "a"}, [(start, '{"ruleUID":"x","previous":"Normal","current":"Alerting"}', {})])])
-        history = '{orgID="1",from="state-history",folderUID=~`a|b`} | json | ruleUID="x" | previous=~"^Normal.*" | current=~"^Alerting.*"'
-        found = ask("/loki/api/v1/query_range", query=history, limit=1000, **nanos)["data"]["result"]
-        expect("alert state history", [[v[1] for v in s["values"]] for s in found], [['{"ruleUID":"x","previous":"Normal","current":"Alerting"}']])
-    return problems
-
-
 def loki_copy(context):
     """infra/loki/copy brings every line with its labels, metadata and time into another store, however many share a moment, and twice does no harm."""
     if not context["bin"]:
@@ -410,6 +319,5 @@ CHECKS = [
     ("docs: code blocks", code_blocks),
     ("docs: options of clients", options),
     ("docs: paths of the API", paths),
-    ("grafana: what it asks", grafana_asks),
     ("loki: copy", loki_copy),
 ]
