@@ -50,6 +50,24 @@ pub enum TarnError {
         /// What is wrong, and with which.
         problem: String,
     },
+    /// Some settings of `[tls]` without others that they need.
+    #[error("{present} is set and {missing} is not: TLS needs both; set neither to speak plain HTTP")]
+    TlsHalf {
+        /// What is set.
+        present: &'static str,
+        /// What is missing.
+        missing: &'static str,
+    },
+    /// A file of `[tls]` is not what its setting says.
+    #[error("the file {} of {setting} is wrong: {problem}", path.display())]
+    TlsFile {
+        /// Which file.
+        path: PathBuf,
+        /// The setting that names it.
+        setting: &'static str,
+        /// What is wrong with it, and what would be right.
+        problem: String,
+    },
     /// A file that is read anew when it changes cannot be read.
     #[error("cannot read {}: check {setting}", path.display())]
     WatchedFile {

@@ -57,7 +57,9 @@ impl Function {
     }
 
     /// The router takes requests at once; nothing is checked before.
-    fn ready(roles: Roles, config: Config, env: Env, log: LogControl, ingester: Option<Ingester>) -> Result<Self, TarnError> {
+    fn ready(roles: Roles, mut config: Config, env: Env, log: LogControl, ingester: Option<Ingester>) -> Result<Self, TarnError> {
+        // There is no listener.
+        config.tls = None;
         let app = Arc::new(App::new(roles, config, env, log)?);
         app.set_phase(Phase::Ready);
         Ok(Self { router: router::build(&app), app, ingester })

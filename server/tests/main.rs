@@ -30,3 +30,5 @@ mod start;
 mod support;
 #[cfg(test)]
 mod tail;
+#[cfg(test)]
+mod tls;

@@ -32,6 +32,7 @@ pub(crate) struct Server {
     pub(crate) log: Arc<Mutex<String>>,
     pub(crate) store: PathBuf,
     pub(crate) started_in: Duration,
+    client: Client,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -46,6 +47,11 @@ impl Server {
 
     /// Starts on a store and waits until it is ready.
     pub(crate) async fn start_on(store: &Path, env: &[(&str, &str)]) -> Self {
+        Self::start_for(store, env, "http", client()).await
+    }
+
+    /// As [`Self::start_on`], for a client that asks in `scheme`.
+    pub(crate) async fn start_for(store: &Path, env: &[(&str, &str)], scheme: &str, client: Client) -> Self {
         let clock = Env::system();
         let mut command = tarn();
         command.args(["serve", "--listen", "127.0.0.1:0", "--store"]).arg(store).envs(env.iter().copied()).stderr(Stdio::piped());
@@ -60,7 +66,8 @@ impl Server {
         }
         let copy = Arc::clone(&log);
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| copy.lock().unwrap().push_str(&format!("{line}\n"))));
-        let mut server = Self { child, url: format!("http://{}", address.unwrap()), log, store: store.to_owned(), started_in: Duration::ZERO, _folder: None };
+        let url = format!("{scheme}://{}", address.unwrap());
+        let mut server = Self { child, url, log, store: store.to_owned(), started_in: Duration::ZERO, client, _folder: None };
         while server.get("/ready").await.status() != 200 {
             assert!(clock.monotonic() < PATIENCE, "not ready:\n{}", server.log.lock().unwrap());
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -74,12 +81,12 @@ impl Server {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Response {
-        client().get(self.at(path)).send().await.unwrap()
+        self.client.get(self.at(path)).send().await.unwrap()
     }
 
     /// Pushes JSON as the tenant `fake`.
     pub(crate) async fn push(&self, body: String) -> Response {
-        client().post(self.at("/loki/api/v1/push")).header("content-type", "application/json").body(body).send().await.unwrap()
+        self.client.post(self.at("/loki/api/v1/push")).header("content-type", "application/json").body(body).send().await.unwrap()
     }
 
     pub(crate) fn signal(&self, name: &str) {

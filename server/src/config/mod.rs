@@ -8,6 +8,7 @@ mod elasticsearch;
 mod overrides;
 mod raw;
 mod show;
+mod tls;
 mod units;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -28,6 +29,7 @@ pub(crate) use access::{AccessConfig, Right, SecretHashes, Tenants, Token, parse
 pub(crate) use compactor::CompactorConfig;
 pub(crate) use overrides::{Overrides, parse_overrides};
 pub(crate) use show::duration as format_duration;
+pub(crate) use tls::TlsConfig;
 use units::parse_megabytes;
 pub use units::{parse_duration, parse_size};
 
@@ -35,6 +37,8 @@ pub use units::{parse_duration, parse_size};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     pub(crate) listen: SocketAddr,
+    /// `None`: plain HTTP.
+    pub(crate) tls: Option<TlsConfig>,
     /// As [`store::object::ObjectClient::open`] reads it.
     pub(crate) store: String,
     pub(crate) role: Role,
@@ -144,6 +148,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3100),
+            tls: None,
             store: "./tarn-data".to_owned(),
             role: Role::All,
             auth_enabled: false,
@@ -224,6 +229,7 @@ impl Config {
         let look = Lookup { env };
         Ok(Self {
             listen: look.listen(args, raw.listen.as_ref(), d.listen)?,
+            tls: look.tls(&raw.tls)?,
             store: look.get("store", args.store.as_deref(), raw.store.as_ref(), d.store, non_empty, "a folder or a URL such as s3://bucket/prefix")?,
             role: look.get("role", args.role.as_deref(), raw.role.as_ref(), d.role, Role::parse, ROLE)?,
             auth_enabled: look.get("auth.enabled", None, raw.auth.enabled.as_ref(), d.auth_enabled, parse_bool, SWITCH)?,

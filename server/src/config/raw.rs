@@ -34,6 +34,7 @@ pub(super) struct RawConfig {
     pub(super) listen: Option<Scalar>,
     pub(super) store: Option<Scalar>,
     pub(super) role: Option<Scalar>,
+    pub(super) tls: RawTls,
     pub(super) auth: RawAuth,
     pub(super) log: RawLog,
     pub(super) ingest: RawIngest,
@@ -42,6 +43,14 @@ pub(super) struct RawConfig {
     pub(super) query: RawQuery,
     pub(super) compactor: RawCompactor,
     pub(super) limits: RawLimits,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTls {
+    pub(super) cert_file: Option<Scalar>,
+    pub(super) key_file: Option<Scalar>,
+    pub(super) client_ca_file: Option<Scalar>,
 }
 
 #[derive(Debug, Default, Deserialize)]

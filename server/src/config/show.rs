@@ -10,6 +10,7 @@ use super::Config;
 use super::access::show_access;
 use super::compactor::{show_compactor, tenant_limits_yaml};
 use super::elasticsearch::show_elasticsearch;
+use super::tls::show_tls;
 
 impl Config {
     /// The settings that differ from the defaults, as YAML.
@@ -58,6 +59,10 @@ impl Config {
         put("listen", text(&self.listen.to_string()));
         put("store", text(&redact_url(&self.store)));
         put("role", text(self.role.as_str()));
+        put("tls", String::new());
+        for (key, value) in show_tls(self.tls.as_ref()) {
+            put(&format!("  {key}"), value);
+        }
         put("auth", String::new());
         put("  enabled", self.auth_enabled.to_string());
         for (key, value) in show_access(&self.access) {

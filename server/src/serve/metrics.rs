@@ -20,6 +20,8 @@ pub(crate) struct Metrics {
     routes: Mutex<BTreeMap<String, RouteMetrics>>,
     /// Handlers that panicked.
     pub(crate) panics: AtomicU64,
+    /// Connections that ended before they were encrypted.
+    pub(crate) failed_handshakes: AtomicU64,
     /// Connections that are open.
     pub(crate) connections: AtomicI64,
     /// Requests that are being answered.
@@ -76,6 +78,13 @@ impl Metrics {
         }
         drop(routes);
         single(out, "tarn_http_panics_total", "counter", "Handlers that panicked.", self.panics.load(Ordering::Relaxed));
+        single(
+            out,
+            "tarn_tls_handshakes_failed_total",
+            "counter",
+            "Connections that ended before they were encrypted.",
+            self.failed_handshakes.load(Ordering::Relaxed),
+        );
         single(out, "tarn_http_connections", "gauge", "Open connections.", self.connections.load(Ordering::Relaxed));
         single(out, "tarn_http_requests_in_flight", "gauge", "Requests being answered.", self.in_flight.load(Ordering::Relaxed));
         single(out, "tarn_tails", "gauge", "Open tails.", self.tails.load(Ordering::Relaxed));

@@ -17,6 +17,7 @@ mod shutdown;
 pub(crate) mod state;
 mod tail;
 pub(crate) mod tenant;
+mod tls;
 pub(crate) mod watched;
 
 use std::sync::Arc;
@@ -44,7 +45,7 @@ pub(crate) async fn run(config: Config, log: LogControl) -> Result<(), TarnError
     let address = listener.local_addr().map_err(TarnError::io("read the listening address"))?;
     let env = Env::system();
     let app = Arc::new(App::new(Roles::open(&config, &env)?, config, env, log)?);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, store = %app.config.redacted_store(), role = app.config.role.as_str(), "listening");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, store = %app.config.redacted_store(), role = app.config.role.as_str(), tls = app.tls.is_some(), "listening");
 
     let _watching = OwnedTask::spawn(watched::run(Arc::clone(&app)));
     let (stop, stopped) = watch::channel(false);

@@ -12,6 +12,7 @@ use crate::serve::access::Access;
 use crate::serve::body::BodyMemory;
 use crate::serve::metrics::Metrics;
 use crate::serve::schedule::ScheduleMetrics;
+use crate::serve::tls::Tls;
 
 /// The running server.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct App {
     pub(crate) env: Env,
     pub(crate) roles: Roles,
     pub(crate) access: Access,
+    /// `None`: plain HTTP.
+    pub(crate) tls: Option<Tls>,
     pub(crate) log: LogControl,
     pub(crate) metrics: Metrics,
     pub(crate) bodies: BodyMemory,
@@ -55,6 +58,7 @@ impl App {
         let started = env.now();
         Ok(Self {
             access: Access::open(&config.access, config.firehose.access_key.is_some())?,
+            tls: config.tls.as_ref().map(Tls::open).transpose()?,
             config,
             env,
             roles,

@@ -57,6 +57,9 @@ pub(crate) async fn run(app: Arc<App>) {
         tokio::time::sleep(PAUSE).await;
         app.access.reload().await;
         app.roles.limits().reload().await;
+        if let Some(tls) = &app.tls {
+            tls.reload().await;
+        }
     }
 }
 
