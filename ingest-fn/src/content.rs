@@ -60,8 +60,8 @@ pub(crate) fn read_otlp_body<'a>(
     Ok((format, read_encoded(encoding, body, limits)?.ok_or_else(refusal)?))
 }
 
-/// Lines, with every compression removed; they may be labelled as anything.
-pub(crate) fn read_lines_body<'a>(content_encoding: Option<&str>, body: &'a [u8], limits: &IngestLimits) -> Result<Cow<'a, [u8]>, PushError> {
+/// A body that may be labelled as anything, with every compression removed.
+pub(crate) fn read_plain_body<'a>(content_encoding: Option<&str>, body: &'a [u8], limits: &IngestLimits) -> Result<Cow<'a, [u8]>, PushError> {
     let encoding = content_encoding.unwrap_or("").trim();
     read_encoded(encoding, body, limits)?.ok_or_else(|| PushError::UnsupportedEncoding { encoding: shorten(encoding) })
 }

@@ -65,7 +65,7 @@ pub(crate) async fn store(ingester: &Ingester, request: &PushRequest<'_>) -> Res
     let limits = &*ingester.limits_of(&request.tenant);
     let expected = match request.format {
         PushFormat::V1 | PushFormat::Legacy => estimate_decoded_bytes(request.content_type, request.content_encoding, &request.body, limits),
-        PushFormat::Otlp | PushFormat::Lines(_) => estimate_encoded_bytes(request.content_encoding, &request.body, limits),
+        PushFormat::Message | PushFormat::Otlp | PushFormat::Lines(_) => estimate_encoded_bytes(request.content_encoding, &request.body, limits),
     };
     let room = ingester.admit(expected).await?;
     let decoded = if expected <= INLINE_BYTES { decode_push(request, limits, ingester.env().now())? } else { decode_elsewhere(ingester, request).await? };

@@ -4,7 +4,7 @@
 //! Must not know: how a chunk is encoded, which HTTP server calls it, LogQL.
 //! Logs that AWS delivers without an agent come through [`aws`], which explains how a function uses it.
 //! Elasticsearch's bulk API comes through [`elastic`].
-//! OpenTelemetry's logs take the first walk and have answers of their own: [`handle_otlp`].
+//! OpenTelemetry's logs take the first walk and have answers of their own: [`handle_otlp`]. Both protocols also come by gRPC: [`handle_message`].
 //! What agents send and which answers they retry: Loki's HTTP API, `POST /loki/api/v1/push`.
 
 pub mod aws;
@@ -14,6 +14,7 @@ mod decode;
 pub mod detect_level;
 pub mod elastic;
 mod error;
+mod grpc;
 mod handler;
 mod labels;
 mod metadata;
@@ -32,6 +33,7 @@ mod golden_tests;
 pub use commit::{GroupCommitSettings, Ingester};
 pub use decode::lines::LineOptions;
 pub use error::{BodyPart, CommitError, PushError};
+pub use grpc::{GrpcMethod, handle_message};
 pub use handler::{PushResponse, handle_push};
 pub use metrics::IngestMetrics;
 pub use otlp_answer::{handle_otlp, otlp_refusal};

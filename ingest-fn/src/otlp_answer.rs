@@ -15,23 +15,50 @@ use crate::handler::store;
 use crate::reject::DiscardReason;
 use crate::request::PushRequest;
 
+/// What became of a request, before anybody's answer is made of it.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// All of it is durable.
+    Stored,
+    /// Some records were refused, the others are durable.
+    Partly {
+        rejected: u64,
+        message: String,
+    },
+    /// No record could be stored, and none ever can.
+    AllRefused {
+        message: String,
+    },
+    Failed(PushError),
+}
+
 /// Decodes, validates and stores a request in [`crate::PushFormat::Otlp`], and counts it. Returns once the records are stored or refused.
 pub async fn handle_otlp(ingester: &Ingester, request: PushRequest<'_>) -> Response<Bytes> {
     let body_bytes = request.body.len();
     let content_type = request.content_type;
-    let response = match store(ingester, &request).await {
-        Ok(stored) if stored.rejected.is_empty() => answer(StatusCode::NO_CONTENT, None, Bytes::new()),
-        Ok(stored) if stored.lines == 0 => otlp_refusal(StatusCode::BAD_REQUEST, content_type, &stored.rejected.text()),
-        Ok(stored) => partial(content_type, stored.rejected.lines(), &stored.rejected.text()),
-        Err(error) => {
-            if matches!(error, PushError::TooLarge { .. }) {
-                ingester.metrics().discard(DiscardReason::RequestBodyTooLarge, 1, u64::try_from(body_bytes).unwrap_or(u64::MAX));
-            }
-            otlp_refusal(error.status(), content_type, &error.to_string())
-        }
+    let response = match store_otlp(ingester, &request).await {
+        Outcome::Stored => answer(StatusCode::NO_CONTENT, None, Bytes::new()),
+        Outcome::Partly { rejected, message } => partial(content_type, rejected, &message),
+        Outcome::AllRefused { message } => otlp_refusal(StatusCode::BAD_REQUEST, content_type, &message),
+        Outcome::Failed(error) => otlp_refusal(error.status(), content_type, &error.to_string()),
     };
     ingester.metrics().answered(response.status(), body_bytes);
     response
+}
+
+/// As [`handle_otlp`], without an answer.
+pub(crate) async fn store_otlp(ingester: &Ingester, request: &PushRequest<'_>) -> Outcome {
+    match store(ingester, request).await {
+        Ok(stored) if stored.rejected.is_empty() => Outcome::Stored,
+        Ok(stored) if stored.lines == 0 => Outcome::AllRefused { message: stored.rejected.text() },
+        Ok(stored) => Outcome::Partly { rejected: stored.rejected.lines(), message: stored.rejected.text() },
+        Err(error) => {
+            if matches!(error, PushError::TooLarge { .. }) {
+                ingester.metrics().discard(DiscardReason::RequestBodyTooLarge, 1, u64::try_from(request.body.len()).unwrap_or(u64::MAX));
+            }
+            Outcome::Failed(error)
+        }
+    }
 }
 
 /// A request that was refused with `status`, for a reason of the adapter or ours. A status that a retry can cure becomes one that exporters retry.
@@ -50,18 +77,20 @@ pub fn otlp_refusal(status: StatusCode, content_type: Option<&str>, message: &st
     response
 }
 
-/// `ExportLogsServiceResponse { 1: ExportLogsPartialSuccess { 1: rejected_log_records, 2: error_message } }`
 fn partial(content_type: Option<&str>, rejected: u64, message: &str) -> Response<Bytes> {
     let body = match otlp_format(content_type) {
         Some(BodyFormat::Json) => json!({ "partialSuccess": { "rejectedLogRecords": rejected.to_string(), "errorMessage": message } }).to_string().into(),
-        _ => {
-            let mut inner = vec![1 << 3];
-            varint(rejected, &mut inner);
-            inner.extend(field(2, message.as_bytes()));
-            field(1, &inner).into()
-        }
+        _ => partial_message(rejected, message),
     };
     answer(StatusCode::OK, Some(content_type), body)
+}
+
+/// `ExportLogsServiceResponse { 1: ExportLogsPartialSuccess { 1: rejected_log_records, 2: error_message } }`
+pub(crate) fn partial_message(rejected: u64, message: &str) -> Bytes {
+    let mut inner = vec![1 << 3];
+    varint(rejected, &mut inner);
+    inner.extend(field(2, message.as_bytes()));
+    field(1, &inner).into()
 }
 
 /// A response; one with a body is in the format of the request.

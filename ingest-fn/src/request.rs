@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use schema::{IngestLimits, RowBatch, TenantId, Timestamp};
 
-use crate::content::{BodyFormat, read_body, read_lines_body, read_otlp_body};
+use crate::content::{BodyFormat, read_body, read_otlp_body, read_plain_body};
 use crate::decode::lines::{self, LineOptions};
 use crate::decode::{json, otlp, proto};
 use crate::error::PushError;
@@ -18,6 +18,8 @@ pub enum PushFormat {
     V1,
     /// `/api/prom/push`: another JSON, the same protobuf.
     Legacy,
+    /// gRPC's `logproto.Pusher/Push`: the same protobuf as [`Self::V1`] without its snappy block; the content type is not looked at.
+    Message,
     /// `/otlp/v1/logs`: OpenTelemetry's protobuf or JSON.
     Otlp,
     /// `/tarn/api/v1/push`: lines of text or JSON.
@@ -71,6 +73,12 @@ pub fn decode_push(request: &PushRequest<'_>, limits: &IngestLimits, now: Timest
             }
             rows.finish()
         }
+        PushFormat::Message => {
+            let body = read_plain_body(encoding, sent, limits)?;
+            let mut rows = rows_for(&body)?;
+            proto::decode(&body, &mut rows)?;
+            rows.finish()
+        }
         PushFormat::Otlp => {
             let (format, body) = read_otlp_body(content_type, encoding, sent, limits)?;
             let mut rows = rows_for(&body)?;
@@ -81,7 +89,7 @@ pub fn decode_push(request: &PushRequest<'_>, limits: &IngestLimits, now: Timest
             rows.finish()
         }
         PushFormat::Lines(options) => {
-            let body = read_lines_body(encoding, sent, limits)?;
+            let body = read_plain_body(encoding, sent, limits)?;
             let mut rows = rows_for(&body)?;
             lines::decode(&body, options, now, &mut rows)?;
             rows.finish()

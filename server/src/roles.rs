@@ -10,7 +10,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, Header
 use http::{Method, StatusCode, Uri};
 use ingest_fn::aws::{self, FirehoseRequest};
 use ingest_fn::elastic::{ElasticRequest, ElasticSettings, handle_elastic};
-use ingest_fn::{GroupCommitSettings, Ingester, LineOptions, PushFormat, PushRequest, PushResponse};
+use ingest_fn::{GroupCommitSettings, GrpcMethod, Ingester, LineOptions, PushFormat, PushRequest, PushResponse};
 use schema::TenantId;
 use store::ObjectClient;
 use store::env::Env;
@@ -171,6 +171,13 @@ impl Roles {
             return RoleAnswer { status: head.status, headers: head.headers, body };
         }
         ingest_fn::handle_push(ingester, request).await.into()
+    }
+
+    /// Stores the message of a gRPC method. The answer comes when its rows are durable or refused: the message to answer with, or why not in words.
+    pub(crate) async fn message(&self, method: GrpcMethod, encoding: Option<&str>, message: Bytes, tenant: TenantId) -> RoleAnswer {
+        let Some(IngestRole { ingester, .. }) = &self.ingest else { return not_found() };
+        let (head, body) = ingest_fn::handle_message(ingester, method, encoding, message, tenant).await.into_parts();
+        RoleAnswer { status: head.status, headers: head.headers, body }
     }
 
     /// Stores what Firehose delivers. The answer comes when its rows are durable or refused.

@@ -238,9 +238,17 @@ async fn nobody_writes_or_deletes_for_a_tenant_without_its_token() {
     let attempts = attempts().into_iter().filter(|headers| !(headers.contains("writer-secret") && headers.contains("x-scope-orgid: b")));
     for headers in attempts {
         let length = push.len();
-        for path in
-            ["/loki/api/v1/push", "/api/prom/push", "/loki/api/v1/push?X-Scope-OrgID=b", "/tarn/api/v1/push?app=x", "/otlp/v1/logs", "/_bulk", "/x/_doc"]
-        {
+        for path in [
+            "/loki/api/v1/push",
+            "/api/prom/push",
+            "/loki/api/v1/push?X-Scope-OrgID=b",
+            "/tarn/api/v1/push?app=x",
+            "/otlp/v1/logs",
+            "/_bulk",
+            "/x/_doc",
+            "/logproto.Pusher/Push",
+            "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+        ] {
             let request = format!(
                 "POST {path} HTTP/1.1\r\nhost: x\r\n{headers}content-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{push}"
             );

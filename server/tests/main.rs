@@ -13,6 +13,8 @@ mod cost;
 #[cfg(test)]
 mod elastic;
 #[cfg(test)]
+mod grpc;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod isolation;

@@ -7,6 +7,7 @@ mod clean_path;
 mod compress;
 mod connections;
 mod elastic;
+mod grpc;
 mod metrics;
 mod observe;
 mod ops;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post};
 use http::{HeaderValue, StatusCode, header};
@@ -17,7 +17,7 @@ use crate::serve::access::{Guarded, guard};
 use crate::serve::body::BodyRefusal;
 use crate::serve::observe::{Observed, observe};
 use crate::serve::state::App;
-use crate::serve::{compress, elastic, ops, rules, tail, tenant};
+use crate::serve::{compress, elastic, grpc, ops, rules, tail, tenant};
 
 pub(super) const PUSH_ROUTES: [&str; 4] = ["/loki/api/v1/push", "/api/prom/push", OTLP_LOGS, LINES];
 
@@ -81,7 +81,13 @@ pub(crate) fn build(app: &Arc<App>) -> Router {
     let observed = |route| from_fn_with_state(Observed { app: Arc::clone(app), route }, observe);
     let guarded = |route| from_fn_with_state(Guarded { app: Arc::clone(app), route }, guard);
     // The outer layer comes last. No route goes without both.
-    let router = routes.into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods.layer(guarded(path)).layer(observed(path))));
+    let mut router = routes.into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods.layer(guarded(path)).layer(observed(path))));
+    if app.config.role.ingests() {
+        for (path, method) in grpc::ROUTES {
+            let call = move |state, request| grpc::call(method, state, request);
+            router = router.route(path, post(call).layer(guarded(path)).layer(observed(path)).layer(from_fn(grpc::translate)));
+        }
+    }
     router.with_state(Arc::clone(app)).fallback_service(any(ops::not_found).layer(guarded("other")).layer(observed("other")))
 }
 

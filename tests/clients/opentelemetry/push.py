@@ -1,19 +1,21 @@
-"""Logs every line of a file through OpenTelemetry's SDK and its OTLP/HTTP exporter. Usage: push.py URL LINES COMPRESSION
+"""Logs every line of a file through OpenTelemetry's SDK and its OTLP exporter over HTTP or gRPC. Usage: push.py URL LINES http|grpc COMPRESSION
 
 Line N has the attribute `n`, a severity by N modulo 3, and the ids of a trace made from N.
 """
 import logging
 import sys
 
+import grpc
 from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as HttpExporter
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
-URL, PATH, COMPRESSION = sys.argv[1:]
+URL, PATH, PROTOCOL, COMPRESSION = sys.argv[1:]
 SEVERITIES = ((SeverityNumber.INFO, "INFO"), (SeverityNumber.WARN, "WARN"), (SeverityNumber.ERROR, "ERROR"))
 # 2 batches at least, of a size that is no divisor of anything.
 BATCH = 99
@@ -28,9 +30,13 @@ class Failures(logging.Handler):
 
 
 logging.getLogger("opentelemetry").addHandler(Failures(level=logging.WARNING))
-resource = Resource.create({"service.name": "opentelemetry-" + COMPRESSION, "deployment.environment": "test", "host.name": "h1", "host.arch": ["a", "b"]})
+resource = Resource.create({"service.name": "opentelemetry-%s-%s" % (PROTOCOL, COMPRESSION), "deployment.environment": "test", "host.name": "h1", "host.arch": ["a", "b"]})
 provider = LoggerProvider(resource=resource)
-exporter = OTLPLogExporter(endpoint=URL + "/otlp/v1/logs", compression=Compression(COMPRESSION))
+if PROTOCOL == "grpc":
+    compression = {"none": grpc.Compression.NoCompression, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}[COMPRESSION]
+    exporter = GrpcExporter(endpoint=URL, insecure=True, compression=compression)
+else:
+    exporter = HttpExporter(endpoint=URL + "/otlp/v1/logs", compression=Compression(COMPRESSION))
 provider.add_log_record_processor(BatchLogRecordProcessor(exporter, max_export_batch_size=BATCH, max_queue_size=100_000))
 logger = provider.get_logger("clients", "1.2.3")
 
