@@ -50,6 +50,23 @@ pub enum TarnError {
         /// What is wrong, and with which.
         problem: String,
     },
+    /// The address of `[syslog]` cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose another address with {setting}")]
+    ListenSyslog {
+        /// Which address.
+        address: SocketAddr,
+        /// The setting that names it.
+        setting: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Syslog has no credentials and names no tenant.
+    #[error("requests need a tenant or a token here, and syslog has neither: set syslog.tenant to the tenant that its messages are for")]
+    SyslogTenant,
+    /// A listener for syslog over TLS, and no certificate.
+    #[error("syslog.listen_tls is set, and there is no certificate: set tls.cert_file and tls.key_file")]
+    SyslogTls,
     /// Some settings of `[tls]` without others that they need.
     #[error("{present} is set and {missing} is not: TLS needs both; set neither to speak plain HTTP")]
     TlsHalf {

@@ -129,6 +129,11 @@ impl Roles {
         &self.limits
     }
 
+    /// What stores rows, if this process does.
+    pub(crate) fn ingester(&self) -> Option<&Ingester> {
+        self.ingest.as_ref().map(|role| &role.ingester)
+    }
+
     /// The store.
     pub(crate) fn client(&self) -> &ObjectClient {
         &self.client

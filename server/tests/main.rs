@@ -31,6 +31,8 @@ mod start;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod syslog;
+#[cfg(test)]
 mod tail;
 #[cfg(test)]
 mod tls;

@@ -64,6 +64,11 @@ fn s3_object() {
 }
 
 #[test]
+fn syslog() {
+    replay("syslog", targets::syslog::run);
+}
+
+#[test]
 fn chunk_footer() {
     replay("chunk_footer", targets::chunk_footer::run);
 }

@@ -8,6 +8,7 @@ mod elasticsearch;
 mod overrides;
 mod raw;
 mod show;
+mod syslog;
 mod tls;
 mod units;
 
@@ -29,6 +30,7 @@ pub(crate) use access::{AccessConfig, Right, SecretHashes, Tenants, Token, parse
 pub(crate) use compactor::CompactorConfig;
 pub(crate) use overrides::{Overrides, parse_overrides};
 pub(crate) use show::duration as format_duration;
+pub(crate) use syslog::SyslogConfig;
 pub(crate) use tls::TlsConfig;
 use units::parse_megabytes;
 pub use units::{parse_duration, parse_size};
@@ -50,6 +52,7 @@ pub struct Config {
     pub(crate) firehose: FirehoseConfig,
     /// What fields of documents become.
     pub(crate) elasticsearch: Arc<ElasticSettings>,
+    pub(crate) syslog: SyslogConfig,
     pub(crate) query: QueryConfig,
     pub(crate) compactor: CompactorConfig,
     pub(crate) ingest_limits: IngestLimits,
@@ -157,6 +160,7 @@ impl Default for Config {
             ingest: IngestConfig { flush_interval: Duration::from_millis(500), flush_bytes: 8 << 20 },
             firehose: FirehoseConfig::default(),
             elasticsearch: Arc::default(),
+            syslog: SyslogConfig::default(),
             query: QueryConfig { cache_bytes: 128 << 20 },
             compactor: CompactorConfig::default(),
             ingest_limits: IngestLimits::default(),
@@ -227,7 +231,7 @@ impl Config {
     fn resolve(args: &ServeArgs, raw: RawConfig, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, TarnError> {
         let d = Self::default();
         let look = Lookup { env };
-        Ok(Self {
+        let config = Self {
             listen: look.listen(args, raw.listen.as_ref(), d.listen)?,
             tls: look.tls(&raw.tls)?,
             store: look.get("store", args.store.as_deref(), raw.store.as_ref(), d.store, non_empty, "a folder or a URL such as s3://bucket/prefix")?,
@@ -248,12 +252,15 @@ impl Config {
             },
             firehose: look.firehose(&raw.firehose)?,
             elasticsearch: look.elasticsearch(&raw.elasticsearch)?,
+            syslog: look.syslog(&raw.syslog)?,
             query: QueryConfig { cache_bytes: look.get("query.cache_bytes", None, raw.query.cache_bytes.as_ref(), d.query.cache_bytes, parse_size, SIZE)? },
             compactor: look.compactor(&raw.compactor)?,
             ingest_limits: look.ingest_limits(&raw.limits, d.ingest_limits)?,
             overrides_file: look.get("limits.overrides_file", None, raw.limits.overrides_file.as_ref(), d.overrides_file, parse_path, PATH)?,
             query_limits: look.query_limits(&raw.limits, d.query_limits)?,
-        })
+        };
+        config.syslog.check(config.tls.is_some(), config.auth_enabled || config.access.needs_token())?;
+        Ok(config)
     }
 }
 

@@ -40,6 +40,7 @@ pub(super) struct RawConfig {
     pub(super) ingest: RawIngest,
     pub(super) firehose: RawFirehose,
     pub(super) elasticsearch: RawElasticsearch,
+    pub(super) syslog: RawSyslog,
     pub(super) query: RawQuery,
     pub(super) compactor: RawCompactor,
     pub(super) limits: RawLimits,
@@ -90,6 +91,18 @@ pub(super) struct RawElasticsearch {
     pub(super) label_fields: Option<RawLabels>,
     pub(super) line_fields: Option<RawLabels>,
     pub(super) time_fields: Option<RawLabels>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSyslog {
+    pub(super) listen_tcp: Option<Scalar>,
+    pub(super) listen_tls: Option<Scalar>,
+    pub(super) listen_udp: Option<Scalar>,
+    pub(super) tenant: Option<Scalar>,
+    pub(super) labels: Option<Scalar>,
+    pub(super) label_fields: Option<RawLabels>,
+    pub(super) time_zone: Option<Scalar>,
 }
 
 #[derive(Debug, Default, Deserialize)]

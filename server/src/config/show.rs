@@ -10,6 +10,7 @@ use super::Config;
 use super::access::show_access;
 use super::compactor::{show_compactor, tenant_limits_yaml};
 use super::elasticsearch::show_elasticsearch;
+use super::syslog::show_syslog;
 use super::tls::show_tls;
 
 impl Config {
@@ -79,6 +80,10 @@ impl Config {
         put("  tenant", text(self.firehose.tenant.as_ref().map_or("", |tenant| tenant.as_str())));
         put("elasticsearch", String::new());
         for (key, value) in show_elasticsearch(&self.elasticsearch) {
+            put(&format!("  {key}"), value);
+        }
+        put("syslog", String::new());
+        for (key, value) in show_syslog(&self.syslog) {
             put(&format!("  {key}"), value);
         }
         put("query", String::new());

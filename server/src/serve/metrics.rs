@@ -96,6 +96,9 @@ pub(crate) fn render(app: &App) -> String {
     let mut out = String::with_capacity(8192);
     app.metrics.render(&mut out);
     single(&mut out, "tarn_http_body_bytes", "gauge", "Bytes of request bodies in memory.", app.bodies.held());
+    if app.config.syslog.is_on() {
+        app.syslog.render(&mut out);
+    }
     app.roles.render_metrics(&mut out);
     if app.config.role.compacts() {
         app.compactions.render(&mut out);

@@ -16,6 +16,7 @@ mod rules;
 mod schedule;
 mod shutdown;
 pub(crate) mod state;
+pub(crate) mod syslog;
 mod tail;
 pub(crate) mod tenant;
 mod tls;
@@ -46,11 +47,16 @@ pub(crate) async fn run(config: Config, log: LogControl) -> Result<(), TarnError
     let address = listener.local_addr().map_err(TarnError::io("read the listening address"))?;
     let env = Env::system();
     let app = Arc::new(App::new(Roles::open(&config, &env)?, config, env, log)?);
+    let syslog = syslog::Listeners::bind(&app).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, store = %app.config.redacted_store(), role = app.config.role.as_str(), tls = app.tls.is_some(), "listening");
 
     let _watching = OwnedTask::spawn(watched::run(Arc::clone(&app)));
     let (stop, stopped) = watch::channel(false);
-    let mut connections = tokio::spawn(connections::serve(listener, router::build(&app), Arc::clone(&app), stopped));
+    let http = connections::serve(listener, router::build(&app), Arc::clone(&app), stopped.clone());
+    let syslog = syslog::serve(syslog, Arc::clone(&app), stopped);
+    let mut connections = tokio::spawn(async {
+        tokio::join!(http, syslog);
+    });
     let outcome = tokio::select! {
         outcome = check_store(&app) => outcome,
         () = shutdown::signal() => Ok(()),

@@ -12,6 +12,7 @@ use crate::serve::access::Access;
 use crate::serve::body::BodyMemory;
 use crate::serve::metrics::Metrics;
 use crate::serve::schedule::ScheduleMetrics;
+use crate::serve::syslog::SyslogMetrics;
 use crate::serve::tls::Tls;
 
 /// The running server.
@@ -26,6 +27,7 @@ pub(crate) struct App {
     pub(crate) log: LogControl,
     pub(crate) metrics: Metrics,
     pub(crate) bodies: BodyMemory,
+    pub(crate) syslog: SyslogMetrics,
     pub(crate) compactions: ScheduleMetrics,
     pub(crate) started: Timestamp,
     phase: watch::Sender<Phase>,
@@ -65,6 +67,7 @@ impl App {
             log,
             metrics: Metrics::default(),
             bodies: BodyMemory::default(),
+            syslog: SyslogMetrics::default(),
             compactions: ScheduleMetrics::default(),
             started,
             phase: watch::Sender::new(Phase::Starting),
@@ -77,6 +80,11 @@ impl App {
 
     pub(crate) fn set_phase(&self, phase: Phase) {
         self.phase.send_replace(phase);
+    }
+
+    /// Ends when the store is checked, or the server is told to stop.
+    pub(crate) async fn started(&self) {
+        let _ = self.phase.subscribe().wait_for(|phase| *phase != Phase::Starting).await;
     }
 
     /// Ends when the server is told to stop.

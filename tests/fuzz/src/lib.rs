@@ -7,3 +7,4 @@ pub mod logql_parse;
 pub mod manifest_decode;
 pub mod push;
 pub mod stages;
+pub mod syslog;
