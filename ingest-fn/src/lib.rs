@@ -3,7 +3,7 @@
 //! group commit. Two walks: [`decode_push`] (pure, no I/O) and [`Ingester::push`] (one PUT per flush); [`handle_push`] joins them.
 //! Must not know: how a chunk is encoded, which HTTP server calls it, LogQL.
 //! Logs that AWS delivers without an agent come through [`aws`], which explains how a function uses it.
-//! Elasticsearch's bulk API comes through [`elastic`], syslog through [`syslog`].
+//! Elasticsearch's bulk API comes through [`elastic`], Splunk's event collector through [`hec`], syslog through [`syslog`].
 //! OpenTelemetry's logs take the first walk and have answers of their own: [`handle_otlp`]. Both protocols also come by gRPC: [`handle_message`].
 //! What agents send and which answers they retry: Loki's HTTP API, `POST /loki/api/v1/push`.
 
@@ -16,6 +16,7 @@ pub mod elastic;
 mod error;
 mod grpc;
 mod handler;
+pub mod hec;
 mod labels;
 mod metadata;
 mod metrics;

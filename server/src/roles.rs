@@ -10,6 +10,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, Header
 use http::{Method, StatusCode, Uri};
 use ingest_fn::aws::{self, FirehoseRequest};
 use ingest_fn::elastic::{ElasticRequest, ElasticSettings, handle_elastic};
+use ingest_fn::hec::{HecRequest, handle_hec};
 use ingest_fn::{GroupCommitSettings, GrpcMethod, Ingester, LineOptions, PushFormat, PushRequest, PushResponse};
 use schema::TenantId;
 use store::ObjectClient;
@@ -195,6 +196,12 @@ impl Roles {
     pub(crate) async fn elastic(&self, request: ElasticRequest) -> RoleAnswer {
         let Some(IngestRole { ingester, elastic, .. }) = &self.ingest else { return not_found() };
         handle_elastic(ingester, elastic, request).await.into()
+    }
+
+    /// Stores events of Splunk's collector. The answer comes when they are durable or refused.
+    pub(crate) async fn hec(&self, request: HecRequest) -> RoleAnswer {
+        let Some(IngestRole { ingester, .. }) = &self.ingest else { return not_found() };
+        handle_hec(ingester, request).await.into()
     }
 
     /// Answers a read request. Dropping the future cancels it.

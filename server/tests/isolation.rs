@@ -247,6 +247,9 @@ async fn nobody_writes_or_deletes_for_a_tenant_without_its_token() {
             "/_bulk",
             "/x/_doc",
             "/logproto.Pusher/Push",
+            "/services/collector",
+            "/services/collector/raw",
+            "/services/collector/ack",
             "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
         ] {
             let request = format!(

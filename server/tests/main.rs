@@ -15,6 +15,8 @@ mod elastic;
 #[cfg(test)]
 mod grpc;
 #[cfg(test)]
+mod hec;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod isolation;

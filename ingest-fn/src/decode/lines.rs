@@ -47,6 +47,11 @@ impl LineOptions {
         Ok(options)
     }
 
+    /// Lines of the stream with these labels, `app="x"`.
+    pub(crate) fn of_stream(labels: String) -> Self {
+        Self { labels: Some(labels), ..Self::default() }
+    }
+
     /// Whether lines of JSON are looked into.
     fn takes_apart(&self) -> bool {
         self.time_field.is_some() || self.line_field.is_some()
@@ -189,7 +194,7 @@ impl Members {
 }
 
 /// Undoes the percent encoding of a form.
-fn unescape(text: &str) -> Result<String, PushError> {
+pub(crate) fn unescape(text: &str) -> Result<String, PushError> {
     let wrong =
         || PushError::Parameter { name: crate::reject::shorten(text), problem: "has a percent sign that is not followed by two hexadecimal digits of UTF-8" };
     let mut out = Vec::with_capacity(text.len());

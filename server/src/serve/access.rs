@@ -18,6 +18,7 @@ use schema::quote::quote;
 use crate::config::{AccessConfig, Right, SecretHashes, Tenants, Token, parse_tokens_file};
 use crate::error::TarnError;
 use crate::roles::LINES;
+use crate::serve::hec;
 use crate::serve::router::text;
 use crate::serve::state::App;
 use crate::serve::tenant::{self, TENANT_HEADER, TenantRefusal};
@@ -152,6 +153,7 @@ fn need(route: &str, method: &Method) -> Need {
     match route {
         // The fallback, which has nothing to give.
         "other" => Need::Nothing,
+        _ if hec::is_health(route) => Need::Nothing,
         "/ready" | "/loki/api/v1/status/buildinfo" | "/loki/api/v1/format_query" => Need::Anyone,
         "/metrics" | "/config" | "/log_level" | "/services" => Need::Admin,
         "/config/tenant/v1/limits" | "/loki/api/v1/drilldown-limits" => Need::Member,
@@ -196,12 +198,12 @@ struct Credential {
 }
 
 impl Credential {
-    /// `Bearer <secret>`, `Basic <base64 of name:secret>`, and the same as `ApiKey`, which clients of Elasticsearch send.
+    /// `Bearer <secret>`, or `Splunk <secret>` from clients of its collector; `Basic <base64 of name:secret>`, and the same as `ApiKey` from clients of Elasticsearch.
     fn parse(value: &[u8]) -> Option<Self> {
         let value = std::str::from_utf8(value).ok()?.trim();
         let (scheme, rest) = value.split_once(' ')?;
         let rest = rest.trim();
-        if scheme.eq_ignore_ascii_case("bearer") {
+        if scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("splunk") {
             return Some(Self { name: None, secret: rest.as_bytes().to_vec() });
         }
         if scheme.eq_ignore_ascii_case("basic") || scheme.eq_ignore_ascii_case("apikey") {
@@ -257,6 +259,7 @@ pub(crate) async fn guard(State(Guarded { app, route }): State<Guarded>, mut req
     let method = request.method().clone();
     match app.access.admit(route, &method, request.headers_mut()) {
         Ok(()) => next.run(request).await,
+        Err(refusal) if hec::is_collector(route) => hec::refused(refusal.status, refusal.message != MISSING, &refusal.message),
         Err(refusal) => refused(refusal),
     }
 }

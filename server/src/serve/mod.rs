@@ -8,6 +8,7 @@ mod compress;
 mod connections;
 mod elastic;
 mod grpc;
+mod hec;
 mod metrics;
 mod observe;
 mod ops;

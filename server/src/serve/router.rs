@@ -17,7 +17,7 @@ use crate::serve::access::{Guarded, guard};
 use crate::serve::body::BodyRefusal;
 use crate::serve::observe::{Observed, observe};
 use crate::serve::state::App;
-use crate::serve::{compress, elastic, grpc, ops, rules, tail, tenant};
+use crate::serve::{compress, elastic, grpc, hec, ops, rules, tail, tenant};
 
 pub(super) const PUSH_ROUTES: [&str; 4] = ["/loki/api/v1/push", "/api/prom/push", OTLP_LOGS, LINES];
 
@@ -68,6 +68,7 @@ pub(crate) fn build(app: &Arc<App>) -> Router {
         routes.extend(PUSH_ROUTES.map(|path| (path, post(push))));
         routes.push(("/aws/firehose", post(firehose::deliver)));
         routes.extend(elastic::routes());
+        routes.extend(hec::routes());
     }
     if app.config.role.queries() {
         // The role refuses other methods.
