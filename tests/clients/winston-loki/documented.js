@@ -1,4 +1,4 @@
-// Logs every line of a file through winston-loki, configured as docs/clients/nodejs.md shows. Usage: page.js URL LINES PAGE
+// Logs every line of a file through winston-loki, configured as docs/clients/nodejs.md shows. Usage: documented.js URL LINES PAGE
 'use strict'
 const fs = require('node:fs')
 
