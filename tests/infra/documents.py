@@ -185,8 +185,9 @@ def parse(language, page, text):
 
 
 def code_blocks(_):
-    """Every block of configuration and code in the documents can be read by what it is for."""
-    problems, count = [], 0
+    """Every block of configuration and code in the documents, and the agent's file of localstack/, can be read by what it is for."""
+    wrong = parse("alloy", "", (ROOT / "localstack/alloy/config.alloy").read_text())
+    problems, count = ["localstack/alloy/config.alloy: %s" % wrong] if wrong else [], 0
     for path in documents():
         for language, text, line in pages.blocks(path.read_text()):
             wrong = parse(language, path.name, text)
