@@ -252,7 +252,7 @@ def paths(context):
     named = {}
     for page in [*CLIENTS.glob("*.md"), DOCS / "grafana.md", DOCS / "moving-from-loki.md"]:
         text = page.read_text()
-        found = re.findall(r"(?<![/\w.])(?:tarn(?:\.example)?|127\.0\.0\.1|localhost|logs\.example\.com):?\d*(/[\w/.{}*$<>-]+)", text)
+        found = re.findall(r"(?:https?://|[\s\"'`(])(?:tarn(?:\.example)?|127\.0\.0\.1|localhost|logs\.example\.com)(?::\d+)?(/[\w/.{}*$<>-]+)", text)
         found += re.findall(r"[\"'`( ](/(?:loki|tarn|otlp|api|elasticsearch|aws|prometheus|config|ready|metrics)[\w/.-]*)", text)
         for path in found:
             if not NO_PATH.search(path) and not ELSEWHERE.search(path):
@@ -266,7 +266,7 @@ def paths(context):
             status = status_of(url + path)
             if (status == 404) != (path in NOT_THERE):
                 problems.append("%s: the server answers %d at %s" % (page, status, path))
-    return problems if len(named) > 8 else problems + ["only %d paths were found" % len(named)]
+    return problems if len(named) > 8 else problems + ["only these paths were found: %s" % sorted(named)]
 
 
 def status_of(url, method="GET", body=None):
