@@ -12,6 +12,7 @@ pub mod line_filter;
 pub mod logical;
 mod metadata;
 pub mod optimize;
+pub mod patterns;
 pub mod physical;
 pub mod pipeline;
 mod template;

@@ -79,6 +79,11 @@ fn manifest_decode() {
 }
 
 #[test]
+fn patterns() {
+    replay("patterns", targets::stages::patterns::run_patterns);
+}
+
+#[test]
 fn template() {
     replay("template", targets::stages::template::run_template);
 }

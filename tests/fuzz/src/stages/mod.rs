@@ -7,6 +7,7 @@ pub mod labels;
 pub mod line_filters;
 pub mod logfmt;
 pub mod pattern;
+pub mod patterns;
 pub mod pipeline;
 pub mod regexp;
 pub mod template;

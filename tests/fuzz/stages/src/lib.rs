@@ -1,4 +1,4 @@
-//! The pure modules of the query function: labels, line filters, pipeline stages, templates.
+//! The pure modules of the query function: labels, line filters, pipeline stages, templates, and what mines patterns.
 //! They may use nothing of their crate but each other and what stands here; where that changes, this crate does not compile.
 
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "what only plans use is unused here")]
@@ -7,6 +7,8 @@
 pub mod labels;
 #[path = "../../../../query-fn/src/line_filter/mod.rs"]
 pub mod line_filter;
+#[path = "../../../../query-fn/src/patterns/mod.rs"]
+pub mod patterns;
 #[path = "../../../../query-fn/src/pipeline/mod.rs"]
 pub mod pipeline;
 #[path = "../../../../query-fn/src/template/mod.rs"]
