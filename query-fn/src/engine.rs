@@ -4,6 +4,7 @@
 //! Must not know: HTTP parameters, JSON.
 
 mod answer;
+mod patterns;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::result::QueryStatistics;
 use crate::{QueryError, QueryResult, logical, optimize};
 
 pub(crate) use answer::categorized;
+pub(crate) use patterns::PatternsSpec;
 
 pub use crate::logical::{Direction, Evaluation, QuerySpec};
 
@@ -120,7 +122,7 @@ impl Engine {
         let mut attempt = 1;
         loop {
             match self.attempt(spec, client, known).await {
-                Err(QueryError::Store { source }) if source.kind() == ErrorKind::NotFound && attempt < MAX_ATTEMPTS => attempt += 1,
+                Err(error) if is_merged_away(&error) && attempt < MAX_ATTEMPTS => attempt += 1,
                 result => return result,
             }
         }
@@ -194,6 +196,11 @@ impl Engine {
     pub const fn timeout(&self) -> Duration {
         self.limits.query_timeout
     }
+}
+
+/// Whether a chunk is gone, which has been merged into others since the snapshot was taken.
+fn is_merged_away(error: &QueryError) -> bool {
+    matches!(error, QueryError::Store { source } if source.kind() == ErrorKind::NotFound)
 }
 
 async fn physical_plan(session: &SessionState, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>, QueryError> {

@@ -56,7 +56,7 @@ fn reads() -> Vec<(&'static str, String, bool)> {
         ("/loki/api/v1/detected_labels", WINDOW.to_owned(), true),
         ("/loki/api/v1/detected_fields", format!("{selector}&{WINDOW}"), true),
         ("/loki/api/v1/detected_field/key/values", format!("{selector}&{WINDOW}"), true),
-        ("/loki/api/v1/patterns", format!("{selector}&{WINDOW}"), false),
+        ("/loki/api/v1/patterns", format!("{selector}&{WINDOW}"), true),
         ("/loki/api/v1/tail", format!("{selector}&start=1699999999"), false),
         ("/loki/api/v1/delete", String::new(), false),
         ("/loki/api/v1/drilldown-limits", String::new(), false),

@@ -25,6 +25,8 @@ mod limits;
 #[cfg(test)]
 mod malformed;
 #[cfg(test)]
+mod patterns;
+#[cfg(test)]
 mod push;
 #[cfg(test)]
 mod shutdown;

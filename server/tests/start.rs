@@ -53,7 +53,7 @@ async fn limits_are_told_to_clients() {
     let server = Server::start(&[("TARN_LIMITS_MAX_ENTRIES_LIMIT_PER_QUERY", "77")]).await;
     let told: serde_json::Value = serde_json::from_str(&server.get("/loki/api/v1/drilldown-limits").await.text().await.unwrap()).unwrap();
     assert_eq!((&told["limits"]["max_entries_limit_per_query"], &told["limits"]["retention_period"]), (&77.into(), &"0s".into()));
-    assert_eq!(told["pattern_ingester_enabled"], false);
+    assert_eq!(told["pattern_ingester_enabled"], true);
     assert!(server.get("/config/tenant/v1/limits").await.text().await.unwrap().contains("\nmax_entries_limit_per_query: 77\n"));
     assert_eq!(server.get("/config?mode=diff").await.text().await.unwrap().lines().last(), Some("  max_entries_limit_per_query: 77"));
     assert!(server.get("/config?mode=defaults").await.text().await.unwrap().contains("  max_entries_limit_per_query: 5000\n"));

@@ -9,6 +9,7 @@ mod form;
 mod index;
 mod labels;
 mod params;
+mod patterns;
 mod query;
 mod reply;
 mod route;
@@ -159,6 +160,7 @@ impl<'a> Call<'a> {
             Route::DetectedLabels => self.detected_labels().await,
             Route::DetectedFields => self.detected_fields().await,
             Route::DetectedFieldValues { name } => self.detected_field_values(name).await,
+            Route::Patterns => self.patterns().await,
             Route::Delete => self.delete().await,
             Route::Explain => self.explain().await,
             Route::LegacyQuery => self.legacy_query().await,

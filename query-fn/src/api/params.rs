@@ -64,15 +64,20 @@ impl RangeParameters {
         if is_log_query {
             check_max_entries(self.limit, limits)?;
         }
-        let length = self.range.end.0.saturating_sub(self.range.start.0);
-        let Some(allowed) = limits.max_query_length else { return Ok(()) };
-        let allowed = i64::try_from(allowed.as_nanos()).unwrap_or(i64::MAX);
-        if allowed > 0 && length > allowed {
-            let (length, allowed) = (format_prometheus(length), format_prometheus(allowed));
-            return Err(QueryError::Limit { message: format!("the query time range exceeds the limit (query length: {length}, limit: {allowed})") });
-        }
-        Ok(())
+        check_length(&self.range, limits)
     }
+}
+
+/// Whether a query may ask for so long a range.
+pub(crate) fn check_length(range: &TimeRange, limits: &QueryLimits) -> Result<(), QueryError> {
+    let length = range.end.0.saturating_sub(range.start.0);
+    let Some(allowed) = limits.max_query_length else { return Ok(()) };
+    let allowed = i64::try_from(allowed.as_nanos()).unwrap_or(i64::MAX);
+    if allowed > 0 && length > allowed {
+        let (length, allowed) = (format_prometheus(length), format_prometheus(allowed));
+        return Err(QueryError::Limit { message: format!("the query time range exceeds the limit (query length: {length}, limit: {allowed})") });
+    }
+    Ok(())
 }
 
 /// Whether a log query may ask for `limit` entries.

@@ -20,6 +20,7 @@ pub(super) enum Route {
     DetectedLabels,
     DetectedFields,
     DetectedFieldValues { name: String },
+    Patterns,
     Delete,
     Explain,
     LegacyQuery,
@@ -82,6 +83,7 @@ fn loki(rest: &str) -> Option<Route> {
         "index/volume_range" => Some(Route::VolumeRange),
         "detected_labels" => Some(Route::DetectedLabels),
         "detected_fields" => Some(Route::DetectedFields),
+        "patterns" => Some(Route::Patterns),
         "delete" => Some(Route::Delete),
         other => values_of(other, "label/")
             .map(|name| Route::LabelValues { name })
@@ -116,6 +118,7 @@ mod tests {
             ("/loki/api/v1/label/a%2Fb/values", Route::LabelValues { name: "a/b".to_owned() }),
             ("/loki/api/v1/label/a/b/values", Route::LabelValues { name: "a/b".to_owned() }),
             ("/loki/api/v1/detected_field/x/values", Route::DetectedFieldValues { name: "x".to_owned() }),
+            ("/loki/api/v1/patterns", Route::Patterns),
             ("/api/prom/label/app/values", Route::LegacyLabelValues { name: "app".to_owned() }),
             ("/loki/api/v1/delete", Route::Delete),
             ("/tarn/api/v1/explain", Route::Explain),

@@ -75,7 +75,7 @@ async fn edit_day(engine: &Engine, edit: impl FnOnce(&mut DayManifest)) {
     assert!(matches!(day::commit(&engine.client, &engine.env, &tenant, &base, edited).await.unwrap(), day::CommitOutcome::Committed(_)));
 }
 
-async fn ask_for(engine: &Engine, id: &str, query: &str, start: i64, end: i64) {
+pub(super) async fn ask_for(engine: &Engine, id: &str, query: &str, start: i64, end: i64) {
     let request = DeleteRequest { id: id.into(), query: query.to_owned(), start, end, created: 0, processed: None, receipt: Vec::new() };
     let add = |list: &mut schema::DeleteRequests| {
         list.requests.push(request.clone());

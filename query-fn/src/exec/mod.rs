@@ -40,4 +40,5 @@ pub(crate) use chunk_source::ChunkSource;
 pub(crate) use hidden::{Deletes, HiddenRows};
 pub(crate) use labels_column::{LabelsColumn, column};
 pub(crate) use minute_counter::{CountedRows, CountedSeries, MinuteCounter};
+pub(crate) use pace::Pace;
 pub(crate) use units::{Piece, Unit, partition, units_of};

@@ -15,7 +15,7 @@ const MAX_STRIDE: u32 = 64;
 /// Counts pieces of work, such as rows, and yields once they took [`SHARE`]. Cheap pieces are mostly only counted; dear ones are
 /// each looked at, so that nothing but a single piece can hold the thread for long.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     clock: Env,
     /// When it yielded last.
     began: Duration,
@@ -27,7 +27,7 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Begins a share. It is about processor time, so it is the machine's clock also where the query has another.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of(Env::system())
     }
 
@@ -37,7 +37,7 @@ impl Pace {
     }
 
     /// To be called after every piece of work. Yields when the share is used up. Cancel-safe.
-    pub(super) async fn worked(&mut self) {
+    pub(crate) async fn worked(&mut self) {
         self.left -= 1;
         if self.left == 0 && self.is_used_up() {
             tokio::task::yield_now().await;

@@ -4,6 +4,7 @@
 
 pub(crate) mod json;
 pub(crate) mod legacy;
+pub(crate) mod patterns;
 pub(crate) mod query;
 pub(crate) mod stats;
 pub(crate) mod tail;

@@ -70,7 +70,7 @@ pub(crate) async fn drilldown_limits(State(app): State<Arc<App>>, headers: Heade
         "retention_period": length(Some(app.config.compactor.retention_period(&tenant)).filter(|period| !period.is_zero())),
         "volume_enabled": true,
     });
-    json(StatusCode::OK, &serde_json::json!({"limits": limits, "pattern_ingester_enabled": false, "version": env!("CARGO_PKG_VERSION")}))
+    json(StatusCode::OK, &serde_json::json!({"limits": limits, "pattern_ingester_enabled": true, "version": env!("CARGO_PKG_VERSION")}))
 }
 
 /// `GET /log_level`.
