@@ -16,12 +16,11 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use datafusion::prelude::SessionConfig;
-use schema::{ChunkHash, QueryLimits};
+use schema::{ChunkHash, QueryLimits, TenantSet};
 use store::ErrorKind;
 use store::chunk::ChunkCache;
 use store::env::Env;
 use store::object::{ObjectClient, RequestStats};
-use store::snapshot::PruneCounts;
 
 use crate::physical::{LogPlanner, PlanContext};
 use crate::result::QueryStatistics;
@@ -138,8 +137,7 @@ impl Engine {
         if let Some(result) = answer::of_literal(spec) {
             return Ok((result, statistics, Vec::new()));
         }
-        let context = PlanContext::new(client.clone(), self.cache.clone(), self.partitions, self.env.now().as_nanos());
-        let context = Arc::new(PlanContext { known: known.cloned(), ..context });
+        let context = Arc::new(PlanContext { known: known.cloned(), ..self.context(&spec.tenants, client) });
         let session = self.session(&context)?;
         let plan = logical::build(spec)?;
         let plan = session.optimize(&plan).map_err(QueryError::from_datafusion)?;
@@ -149,11 +147,11 @@ impl Engine {
         let batches = execute_stream(plan, session.task_ctx()).map_err(QueryError::from_datafusion)?;
         let (result, cut) = answer::collect(spec, batches, &self.limits, self.cut_series).await?;
         context.statistics.fill(&mut statistics);
-        for pruned in context.pruned.lock().iter() {
+        for (_, pruned) in context.pruned.lock().iter() {
             statistics.chunks_listed += pruned.listed;
             statistics.streams_matched += pruned.streams_kept;
         }
-        let mut warnings: Vec<String> = context.pruned.lock().iter().filter_map(PruneCounts::warning).collect();
+        let mut warnings: Vec<String> = context.pruned.lock().iter().filter_map(|(_, pruned)| pruned.warning()).collect();
         warnings.dedup();
         warnings.extend(cut);
         Ok((result, statistics, warnings))
@@ -161,18 +159,30 @@ impl Engine {
 
     /// The plans for `spec`, without running it. Lists and prunes chunks, reads no rows.
     pub async fn explain(&self, spec: &QuerySpec) -> Result<Explanation, QueryError> {
-        let context = Arc::new(PlanContext::new(self.client.clone(), self.cache.clone(), self.partitions, self.env.now().as_nanos()));
+        let context = Arc::new(self.context(&spec.tenants, &self.client));
         let session = self.session(&context)?;
         let built = logical::build(spec)?;
         let optimized = session.optimize(&built).map_err(QueryError::from_datafusion)?;
         let physical = physical_plan(&session, &optimized).await?;
-        let pruned: Vec<String> = context.pruned.lock().iter().map(ToString::to_string).collect();
+        let mut pruned = context.pruned.lock().clone();
+        // Tenants are looked at side by side.
+        pruned.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let pruned: Vec<String> = match spec.tenants.only() {
+            Some(_) => pruned.iter().map(|(_, pruned)| pruned.to_string()).collect(),
+            None => pruned.iter().map(|(tenant, pruned)| format!("tenant={tenant}, {pruned}")).collect(),
+        };
         Ok(Explanation {
             logical: built.display_indent().to_string(),
             optimized: optimized.display_indent().to_string(),
             physical: displayable(physical.as_ref()).indent(false).to_string(),
             pruned: pruned.join("\n"),
         })
+    }
+
+    /// What planning and running a query share. Tenants share the partitions, so that many take no more memory than one.
+    fn context(&self, tenants: &TenantSet, client: &ObjectClient) -> PlanContext {
+        let partitions = self.partitions.div_ceil(tenants.count());
+        PlanContext::new(client.clone(), self.cache.clone(), partitions, self.env.now().as_nanos())
     }
 
     /// A session for one query: its own memory pool, no disk, our rules and no others.
@@ -215,5 +225,7 @@ mod delete_tests;
 mod golden_tests;
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod tenant_tests;
 #[cfg(test)]
 mod tests;

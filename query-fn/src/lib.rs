@@ -22,6 +22,7 @@ pub mod result;
 mod row_pipeline;
 mod row_selector;
 pub mod tail;
+mod tenants;
 
 pub use error::QueryError;
 pub use result::QueryResult;

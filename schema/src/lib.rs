@@ -27,5 +27,5 @@ pub use limits::{IngestLimits, LimitsOf, QueryLimits, SameForAll};
 pub use manifest::{ChunkManifest, MinuteCount, StreamManifest};
 pub use matcher::{MatchOp, Matcher};
 pub use rows::{ByteColumn, MetadataColumn, RowBatch, StreamRun};
-pub use tenant::TenantId;
+pub use tenant::{TenantId, TenantSet, TenantSetError};
 pub use time::{TimeRange, Timestamp};

@@ -121,6 +121,23 @@ pub struct QueryLimits {
     pub max_query_memory_bytes: usize,
 }
 
+impl QueryLimits {
+    /// What a query over two tenants is held to: of each limit the stricter one, as Loki takes it.
+    #[must_use]
+    pub fn strictest(&self, other: &Self) -> Self {
+        let shorter = |a: Option<Duration>, b: Option<Duration>| a.into_iter().chain(b).min();
+        Self {
+            max_entries_limit_per_query: self.max_entries_limit_per_query.min(other.max_entries_limit_per_query),
+            max_query_series: self.max_query_series.min(other.max_query_series),
+            max_query_length: shorter(self.max_query_length, other.max_query_length),
+            max_query_range: shorter(self.max_query_range, other.max_query_range),
+            query_timeout: self.query_timeout.min(other.query_timeout),
+            max_points_per_series: self.max_points_per_series.min(other.max_points_per_series),
+            max_query_memory_bytes: self.max_query_memory_bytes.min(other.max_query_memory_bytes),
+        }
+    }
+}
+
 impl Default for QueryLimits {
     fn default() -> Self {
         Self {
@@ -132,5 +149,20 @@ impl Default for QueryLimits {
             max_points_per_series: 11_000,
             max_query_memory_bytes: 512 << 20,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_tenants_the_stricter_limit_holds() {
+        let hours = |n: u64| Some(Duration::from_secs(3600 * n));
+        let a = QueryLimits { max_query_series: 7, max_query_length: None, max_query_range: hours(1), ..QueryLimits::default() };
+        let b = QueryLimits { max_query_series: 9, max_query_length: hours(2), max_query_range: hours(3), ..QueryLimits::default() };
+        let both = QueryLimits { max_query_series: 7, max_query_length: hours(2), max_query_range: hours(1), ..QueryLimits::default() };
+        assert_eq!(a.strictest(&b), both);
+        assert_eq!(b.strictest(&a), both);
     }
 }

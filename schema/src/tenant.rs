@@ -1,5 +1,6 @@
 //! Tenant identifiers: the isolation unit. A tenant id is a path segment of every object key, so what is valid is decided here, once.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -71,6 +72,74 @@ impl fmt::Display for TenantId {
     }
 }
 
+/// Most tenants that one request can read.
+pub const MAX_TENANTS: usize = 100;
+
+/// The tenants that a request reads: at least one, in order of their ids, each once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TenantSet(Arc<[TenantId]>);
+
+/// Why a list of tenants was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TenantSetError {
+    /// One of the ids, or the list is empty.
+    #[error(transparent)]
+    Id(#[from] TenantIdError),
+    /// More than [`MAX_TENANTS`].
+    #[error("too many tenant IDs: {count}, at most {MAX_TENANTS} can be read at once")]
+    TooMany {
+        /// How many different ones.
+        count: usize,
+    },
+}
+
+impl TenantSet {
+    /// Reads ids with `|` between them, as Loki's `X-Scope-OrgID` names several tenants; an id that comes twice counts once.
+    pub fn parse(text: &str) -> Result<Self, TenantSetError> {
+        let ids = text.split('|').map(TenantId::parse).collect::<Result<BTreeSet<_>, _>>()?;
+        if ids.len() > MAX_TENANTS {
+            return Err(TenantSetError::TooMany { count: ids.len() });
+        }
+        Ok(Self(ids.into_iter().collect()))
+    }
+
+    /// The tenant, where there is only one.
+    pub fn only(&self) -> Option<&TenantId> {
+        match &*self.0 {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// The tenants in order of their ids.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &TenantId> {
+        self.0.iter()
+    }
+
+    /// How many, at least 1.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl From<TenantId> for TenantSet {
+    fn from(tenant: TenantId) -> Self {
+        Self(Arc::from([tenant]))
+    }
+}
+
+impl fmt::Display for TenantSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, tenant) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str("|")?;
+            }
+            fmt::Display::fmt(tenant, f)?;
+        }
+        Ok(())
+    }
+}
+
 fn is_tenant_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '!' | '-' | '_' | '.' | '*' | '\'' | '(' | ')')
 }
@@ -85,6 +154,22 @@ mod tests {
             assert_eq!(TenantId::parse(id).unwrap().as_str(), id);
         }
         assert!(TenantId::parse(&"x".repeat(150)).is_ok());
+    }
+
+    #[test]
+    fn several_are_sorted_and_each_counts_once() {
+        let set = |text: &str| TenantSet::parse(text).map(|set| (set.to_string(), set.count())).map_err(|error| error.to_string());
+        assert_eq!(set("b|a|b"), Ok(("a|b".to_owned(), 2)));
+        assert_eq!(set("a|a"), Ok(("a".to_owned(), 1)));
+        for text in ["", "a|", "|a", "a||b"] {
+            assert_eq!(set(text), Err("no org id".to_owned()), "{text}");
+        }
+        assert_eq!(set("a|.."), Err("tenant ID is '.' or '..'".to_owned()));
+        let many = |count: usize| (0..count).map(|i| format!("t{i}")).collect::<Vec<_>>().join("|");
+        assert_eq!(set(&many(100)).unwrap().1, 100);
+        assert_eq!(set(&many(101)), Err("too many tenant IDs: 101, at most 100 can be read at once".to_owned()));
+        assert_eq!(TenantSet::parse("a|a").unwrap().only(), Some(&TenantId::parse("a").unwrap()));
+        assert_eq!(TenantSet::parse("a|b").unwrap().only(), None);
     }
 
     #[test]

@@ -29,15 +29,15 @@ struct Engine(Api);
 
 impl ReadRole for Engine {
     fn read(&self, request: ReadRequest) -> BoxFuture<'_, Option<RoleAnswer>> {
-        let ReadRequest { method, path, query, form, headers, tenant } = request;
-        let request = ApiRequest { method, path, query, body: form, headers, tenant };
+        let ReadRequest { method, path, query, form, headers, tenants } = request;
+        let request = ApiRequest { method, path, query, body: form, headers, tenants };
         let answer =
             self.0.handle(request).map(|answer| answer.map(|response| RoleAnswer { status: response.status, headers: response.headers, body: response.body }));
         answer.boxed()
     }
 
     fn tail(&self, request: ReadRequest) -> Result<TailStart, Box<RoleAnswer>> {
-        let checked = self.0.tail_request(&request.path, &request.query, &request.headers, request.tenant);
+        let checked = self.0.tail_request(&request.path, &request.query, &request.headers, &request.tenants);
         let request = checked.map_err(|error| Box::new(RoleAnswer::text(error.status(), error.to_string())))?;
         let api = self.0.clone();
         let start = async move {

@@ -12,7 +12,7 @@ use ingest_fn::aws::{self, FirehoseRequest};
 use ingest_fn::elastic::{ElasticRequest, ElasticSettings, handle_elastic};
 use ingest_fn::hec::{HecRequest, handle_hec};
 use ingest_fn::{GroupCommitSettings, GrpcMethod, Ingester, LineOptions, PushFormat, PushRequest, PushResponse};
-use schema::TenantId;
+use schema::{TenantId, TenantSet};
 use store::ObjectClient;
 use store::env::Env;
 
@@ -61,7 +61,7 @@ pub(crate) struct ReadRequest {
     pub(crate) query: String,
     pub(crate) form: Bytes,
     pub(crate) headers: HeaderMap,
-    pub(crate) tenant: TenantId,
+    pub(crate) tenants: TenantSet,
 }
 
 /// What a role answers.

@@ -170,10 +170,14 @@ fn stored_tenants(store: &Path) -> Vec<String> {
 }
 
 async fn with_tokens() -> (Server, tempfile::TempDir) {
+    with_tokens_and(&[]).await
+}
+
+async fn with_tokens_and(settings: &[(&str, &str)]) -> (Server, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("tarn.toml");
     std::fs::write(&config, TOKENS).unwrap();
-    let env = [SECRETS.as_slice(), &[("TARN_CONFIG", config.to_str().unwrap())]].concat();
+    let env = [SECRETS.as_slice(), &[("TARN_CONFIG", config.to_str().unwrap())], settings].concat();
     let bearer = |tenant: &str| ("authorization", format!("Bearer {}", if tenant == "a" { "alpha-secret" } else { "beta-secret" }));
     (with_two_tenants(&env, bearer).await, folder)
 }
@@ -196,19 +200,63 @@ async fn each_tenant_finds_its_own() {
 #[tokio::test]
 async fn no_request_without_its_token_gets_a_byte_of_a_tenants() {
     let (server, _config) = with_tokens().await;
+    nothing_of_b(&server).await;
+}
+
+/// The same where a request may name several tenants: a token must be for each of them.
+#[tokio::test]
+async fn no_request_for_several_tenants_gets_a_byte_without_the_tokens_of_all() {
+    let (server, _config) = with_tokens_and(&[("TARN_QUERY_MULTI_TENANT_QUERIES_ENABLED", "true")]).await;
+    nothing_of_b(&server).await;
+    let a = "authorization: Bearer alpha-secret\r\n";
+    // The label names tenants too, and chooses only among those of the header.
+    let selectors = ["%7B__tenant_id__%3D%22b%22%7D", "%7B__tenant_id__%3D~%22.%2B%22%7D", "%7Bjob%3D~%22.%2B%22%2C__tenant_id__!%3D%22a%22%7D"];
+    for (path, _, _) in reads() {
+        for selector in selectors {
+            for tenants in
+                ["", "x-scope-orgid: a\r\n", "x-scope-orgid: a|a\r\n", "x-scope-orgid: a|b\r\n", "x-scope-orgid: b|a\r\n", "x-scope-orgid: a|c|b\r\n"]
+            {
+                for query in [
+                    format!("query={selector}&{WINDOW}"),
+                    format!("query=count_over_time({selector}%5B1h%5D)&time=1700000001"),
+                    format!("match%5B%5D={selector}"),
+                ] {
+                    let answer = get(&server, &format!("{path}?{query}"), &format!("{a}{tenants}")).await;
+                    assert!(!answer.contains(MARKER), "{path}?{query} with {tenants:?}: {answer}");
+                    assert!(!tenants.contains("b") || !answer.starts_with("HTTP/1.1 200 ") || is_open(path), "{path}?{query} with {tenants:?}: {answer}");
+                }
+            }
+        }
+    }
+    for (path, query, _) in reads().into_iter().filter(|(path, _, _)| !is_open(path)) {
+        for secret in ["alpha", "beta"] {
+            for tenants in ["a|b", "b|a", "a|b|c", "a|c", "c|b"] {
+                let answer = get(&server, &format!("{path}?{query}"), &format!("authorization: Bearer {secret}-secret\r\nx-scope-orgid: {tenants}\r\n")).await;
+                assert!(answer.starts_with("HTTP/1.1 403 "), "{path} for {tenants} with {secret}: {answer}");
+            }
+        }
+    }
+}
+
+/// Routes that have nothing of a tenant's.
+fn is_open(path: &str) -> bool {
+    matches!(path, "/ready" | "/metrics" | "/config")
+}
+
+async fn nothing_of_b(server: &Server) {
     let a = "authorization: Bearer alpha-secret\r\n";
     let mut asked = 0;
     for (path, query, _) in reads() {
         for headers in attempts() {
-            let answer = get(&server, &format!("{path}?{query}"), &headers).await;
+            let answer = get(server, &format!("{path}?{query}"), &headers).await;
             assert!(!answer.contains(MARKER), "GET {path} with {headers:?}: {answer}");
-            let form = post(&server, path, &query, &headers).await;
+            let form = post(server, path, &query, &headers).await;
             assert!(!form.contains(MARKER), "POST {path} with {headers:?}: {form}");
             asked += 2;
         }
         for target in forms_of(path) {
             for headers in ["", a, "x-scope-orgid: b\r\n", &format!("{a}x-scope-orgid: b\r\n"), &format!("{a}x-scope-orgid: a|b\r\n")] {
-                let answer = get(&server, &format!("{target}?{query}"), headers).await;
+                let answer = get(server, &format!("{target}?{query}"), headers).await;
                 assert!(!answer.contains(MARKER), "GET {target} with {headers:?}: {answer}");
                 asked += 1;
             }
@@ -217,9 +265,9 @@ async fn no_request_without_its_token_gets_a_byte_of_a_tenants() {
             for value in ["b", "a%7Cb"] {
                 let named = format!("{query}&{name}={value}");
                 for answer in [
-                    get(&server, &format!("{path}?{named}"), a).await,
-                    post(&server, path, &named, a).await,
-                    post(&server, &format!("{path}?{named}"), &query, a).await,
+                    get(server, &format!("{path}?{named}"), a).await,
+                    post(server, path, &named, a).await,
+                    post(server, &format!("{path}?{named}"), &query, a).await,
                 ] {
                     assert!(!answer.contains(MARKER), "{path} with {named}: {answer}");
                     asked += 1;

@@ -39,4 +39,6 @@ mod syslog;
 #[cfg(test)]
 mod tail;
 #[cfg(test)]
+mod tenants;
+#[cfg(test)]
 mod tls;

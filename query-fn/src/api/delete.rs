@@ -5,13 +5,13 @@
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use logql::duration::{format_go, parse_go};
 use schema::time::NANOS_PER_SECOND;
-use schema::{Day, DeleteReceipt, DeleteRequest, DeleteRequests, Timestamp};
+use schema::{Day, DeleteReceipt, DeleteRequest, DeleteRequests, TenantId, Timestamp};
 use serde::Serialize;
 use store::deletes;
 
 use super::form::Form;
 use super::params::parse_rfc3339;
-use super::{ApiResponse, Call};
+use super::{ApiResponse, Call, only_tenant};
 use crate::{QueryError, RowSelector};
 
 const ID_HEADER: HeaderName = HeaderName::from_static("x-delete-request-id");
@@ -26,14 +26,15 @@ const PARTIAL: &str = "Unable to cancel partially completed delete request. To f
 impl Call<'_> {
     /// All methods of the path. Parameters count only in the URL.
     pub(super) async fn delete(&self) -> Result<ApiResponse, QueryError> {
+        let tenant = only_tenant(self.tenants, "a delete request")?;
         match *self.method {
-            Method::POST | Method::PUT => self.add_delete().await,
-            Method::DELETE => self.cancel_delete().await,
-            _ => self.list_deletes().await,
+            Method::POST | Method::PUT => self.add_delete(tenant).await,
+            Method::DELETE => self.cancel_delete(tenant).await,
+            _ => self.list_deletes(tenant).await,
         }
     }
 
-    async fn add_delete(&self) -> Result<ApiResponse, QueryError> {
+    async fn add_delete(&self, tenant: &TenantId) -> Result<ApiResponse, QueryError> {
         let shared = self.shared;
         let now = shared.env.now();
         let wanted = match Wanted::parse(&self.form, now) {
@@ -51,7 +52,7 @@ impl Call<'_> {
             requests.requests.push(DeleteRequest { id: id.clone().into(), query, start, end, created: now.as_nanos(), processed: None, receipt: Vec::new() });
             Some(id)
         };
-        let id = deletes::update(&shared.client, &shared.env, self.tenant, add).await?;
+        let id = deletes::update(&shared.client, &shared.env, tenant, add).await?;
         let id = id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
         let id = id.ok_or_else(|| QueryError::Internal { invariant: "an added delete request has an id of hex digits".to_owned() })?;
         let mut response = ApiResponse::no_content();
@@ -59,15 +60,15 @@ impl Call<'_> {
         Ok(response)
     }
 
-    async fn list_deletes(&self) -> Result<ApiResponse, QueryError> {
-        let (requests, _) = deletes::load(&self.shared.client, self.tenant).await?;
+    async fn list_deletes(&self, tenant: &TenantId) -> Result<ApiResponse, QueryError> {
+        let (requests, _) = deletes::load(&self.shared.client, tenant).await?;
         let mut requests: Vec<&DeleteRequest> = requests.requests.iter().collect();
         requests.sort_by_key(|request| request.created);
         let listed: Vec<Listed<'_>> = requests.into_iter().map(Listed::of).collect();
         ApiResponse::of(&listed)
     }
 
-    async fn cancel_delete(&self) -> Result<ApiResponse, QueryError> {
+    async fn cancel_delete(&self, tenant: &TenantId) -> Result<ApiResponse, QueryError> {
         let (id, force) = (self.form.get("request_id"), self.form.get("force") == "true");
         let now = self.shared.env.now();
         let mut refusal = None;
@@ -82,7 +83,7 @@ impl Call<'_> {
             requests.requests.retain(|request| &*request.id != id);
             Some(())
         };
-        deletes::update(&self.shared.client, &self.shared.env, self.tenant, cancel).await?;
+        deletes::update(&self.shared.client, &self.shared.env, tenant, cancel).await?;
         Ok(match refusal {
             Some((status, text)) => ApiResponse::refused(status, &text),
             None => ApiResponse::no_content(),

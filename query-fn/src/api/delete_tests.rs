@@ -78,7 +78,7 @@ async fn requests_concern_their_own_tenant_alone() {
     let id = ask_for(&api, r#"{app=~".+"}"#).await;
     let as_other = async |head: &str| {
         let mut other = request(head);
-        other.tenant = TenantId::parse("other").unwrap();
+        other.tenants = TenantId::parse("other").unwrap().into();
         text(&api.handle(other).await.unwrap())
     };
     assert_eq!(as_other("GET /loki/api/v1/delete").await, (200, "[]\n".to_owned()));

@@ -81,7 +81,7 @@ impl Call<'_> {
         parameters.check_limits(false, limits)?;
         let parsers = parsers_of(&expr);
         let spec = QuerySpec {
-            tenant: self.tenant.clone(),
+            tenants: self.tenants.clone(),
             expr: Expr::Log(expr),
             evaluation: Evaluation::Range { start: parameters.range.start, end: parameters.range.end, step_ns: parameters.step },
             limit: line_limit,

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use schema::{LimitsOf, QueryLimits, SameForAll, TenantId, TimeRange};
+use schema::{LimitsOf, QueryLimits, SameForAll, TenantId, TenantSet, TimeRange};
 use store::chunk::ChunkCache;
 use store::{Env, ObjectClient};
 
@@ -44,8 +44,8 @@ pub struct ApiRequest {
     pub body: Bytes,
     /// The headers.
     pub headers: HeaderMap,
-    /// Whose data it may see.
-    pub tenant: TenantId,
+    /// Whose data it may see. What is read of several tenants has the label `__tenant_id__`.
+    pub tenants: TenantSet,
 }
 
 /// What to answer.
@@ -79,13 +79,13 @@ struct Shared {
 #[derive(Debug)]
 struct Call<'a> {
     shared: &'a Shared,
-    /// Those of the tenant.
+    /// Those of the tenant; of several the strictest.
     limits: &'a QueryLimits,
     /// Held to them.
     engine: Engine,
     method: &'a Method,
     headers: &'a HeaderMap,
-    tenant: &'a TenantId,
+    tenants: &'a TenantSet,
     form: Form,
 }
 
@@ -123,10 +123,15 @@ impl Api {
         let answered = self.answer(&route, &request).await;
         Some(answered.unwrap_or_else(|error| {
             if error.status().is_server_error() {
-                tracing::warn!(tenant = %request.tenant, path = request.path, %error, "query failed");
+                tracing::warn!(tenant = %request.tenants, path = request.path, %error, "query failed");
             }
             ApiResponse::error(&error)
         }))
+    }
+
+    fn limits_of(&self, tenants: &TenantSet) -> Arc<QueryLimits> {
+        let limits = tenants.iter().map(|tenant| self.shared.limits.limits_of(tenant));
+        limits.reduce(|a, b| Arc::new(a.strictest(&b))).unwrap_or_default()
     }
 
     async fn answer(&self, route: &Route, request: &ApiRequest) -> Result<ApiResponse, QueryError> {
@@ -134,10 +139,10 @@ impl Api {
             Route::Delete => Form::of_url(&request.query)?,
             _ => Form::parse(&request.method, &request.headers, &request.query, &request.body)?,
         };
-        let limits = self.shared.limits.limits_of(&request.tenant);
+        let limits = self.limits_of(&request.tenants);
         let engine = self.shared.engine.clone().with_limits(&limits).with_cut_series(query::is_logs_drilldown(&request.headers));
         let Self { shared } = self;
-        let call = Call { shared, limits: &limits, engine, method: &request.method, headers: &request.headers, tenant: &request.tenant, form };
+        let call = Call { shared, limits: &limits, engine, method: &request.method, headers: &request.headers, tenants: &request.tenants, form };
         match tokio::time::timeout(limits.query_timeout, call.answer(route)).await {
             Ok(answered) => answered,
             Err(_) => Err(QueryError::Timeout),
@@ -170,8 +175,13 @@ impl<'a> Call<'a> {
     }
 
     fn scope(&self, range: TimeRange) -> Scope<'a> {
-        Scope { client: &self.shared.client, cache: &self.shared.cache, tenant: self.tenant, range }
+        Scope { client: &self.shared.client, cache: &self.shared.cache, tenants: self.tenants, range }
     }
+}
+
+/// The tenant of what is done for one only.
+fn only_tenant<'a>(tenants: &'a TenantSet, what: &str) -> Result<&'a TenantId, QueryError> {
+    tenants.only().ok_or_else(|| QueryError::Parameter { message: format!("multiple org IDs present: {what} is for one tenant") })
 }
 
 #[cfg(test)]

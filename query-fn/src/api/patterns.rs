@@ -12,7 +12,7 @@ impl Call<'_> {
         let step = params::step(&self.form, &range, self.limits)?;
         let matchers = selector::required(self.form.get("query"))?;
         params::check_length(&range, self.limits)?;
-        let (patterns, warnings) = self.engine.patterns(&PatternsSpec { tenant: self.tenant.clone(), matchers, range, step }).await?;
+        let (patterns, warnings) = self.engine.patterns(&PatternsSpec { tenants: self.tenants.clone(), matchers, range, step }).await?;
         Ok(ApiResponse::json(write_patterns(&patterns, &warnings)))
     }
 }

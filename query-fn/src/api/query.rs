@@ -87,7 +87,7 @@ impl Call<'_> {
         let expr = logql::parse(&parameters.query)?;
         parameters.check_limits(matches!(expr, Expr::Log(_)), limits)?;
         Ok(QuerySpec {
-            tenant: self.tenant.clone(),
+            tenants: self.tenants.clone(),
             expr,
             evaluation: Evaluation::Range { start: parameters.range.start, end: parameters.range.end, step_ns: parameters.step },
             limit: parameters.limit,
@@ -104,7 +104,7 @@ impl Call<'_> {
             return Err(QueryError::Invalid { message });
         }
         Ok(QuerySpec {
-            tenant: self.tenant.clone(),
+            tenants: self.tenants.clone(),
             expr,
             evaluation: Evaluation::Instant { at: parameters.time },
             limit: parameters.limit,

@@ -5,12 +5,12 @@ use std::time::Duration;
 use http::HeaderMap;
 use logql::Expr;
 use logql::ast::{LineFilter, LineFilterOp, LineOperand, Stage};
-use schema::{TenantId, TimeRange};
+use schema::{TenantSet, TimeRange};
 
-use super::Api;
 use super::form::Form;
 use super::params::{self, RangeParameters};
 use super::query::label_encoding;
+use super::{Api, only_tenant};
 use crate::QueryError;
 use crate::engine::Direction;
 use crate::tail::{Tail, TailRequest};
@@ -21,7 +21,8 @@ const MAX_DELAY: i64 = 5;
 impl Api {
     /// Reads what a tail is asked for: `path`, `query` and `headers` as they were sent. What Loki refuses with 400 before the connection becomes a WebSocket is refused
     /// here; what it says on the WebSocket, in its close frame, is an error of [`Self::tail`].
-    pub fn tail_request(&self, path: &str, query: &str, headers: &HeaderMap, tenant: TenantId) -> Result<TailRequest, QueryError> {
+    pub fn tail_request(&self, path: &str, query: &str, headers: &HeaderMap, tenants: &TenantSet) -> Result<TailRequest, QueryError> {
+        let tenant = only_tenant(tenants, "a tail")?.clone();
         let form = Form::of_url(query)?;
         let mut expr = logql::parse(form.get("query"))?;
         let pattern = form.get("regexp");
@@ -65,7 +66,7 @@ impl Api {
 
 #[cfg(test)]
 mod tests {
-    use schema::{QueryLimits, Timestamp};
+    use schema::{QueryLimits, TenantId, Timestamp};
     use store::{Env, ObjectClient};
 
     use super::*;
@@ -73,7 +74,7 @@ mod tests {
     fn request(query: &str) -> Result<TailRequest, QueryError> {
         let env = Env::fixed(Timestamp(7_200_000_000_000));
         let api = Api::new(ObjectClient::open("memory:", &env).unwrap(), env, QueryLimits::default(), 1 << 20);
-        api.tail_request("/loki/api/v1/tail", query, &HeaderMap::new(), TenantId::default_tenant())
+        api.tail_request("/loki/api/v1/tail", query, &HeaderMap::new(), &TenantId::default_tenant().into())
     }
 
     #[test]

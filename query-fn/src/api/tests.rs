@@ -1,6 +1,7 @@
 //! Requests and responses as text: `golden/api/*.txt` against a small fixed store.
 //!
-//! A case is a request line (`GET /path`), parameters (`name=value`, encoded by the harness), headers (`@name: value`), `----`, then
+//! A case is a request line (`GET /path`), parameters (`name=value`, encoded by the harness), headers (`@name: value`; `@x-scope-orgid: a|b` says
+//! whose data is read), `----`, then
 //! `status content-type` and the body. Cases are separated by blank lines; `#` starts a comment. What `stats` says depends on the run, so it
 //! is shown as `"stats":...`. `BLESS=1` writes what was got.
 
@@ -52,13 +53,19 @@ fn batch(rows: Rows<'_>) -> RowBatch {
     batch
 }
 
-/// An API at 2026-11-01T01:00:00Z over two chunks of the tenant `golden`.
+/// What another tenant has. Its stream has a label with the name of ours.
+const OF_TEAM_B: Rows<'_> = &[
+    (r#"{__tenant_id__="mine", app="api", service_name="api"}"#, 2, "b took=7ms", &[("detected_level", "info")]),
+    (r#"{app="db", service_name="db"}"#, 62, "b later", &[("detected_level", "unknown")]),
+];
+
+/// An API at 2026-11-01T01:00:00Z over two chunks of the tenant `golden` and one of `team-b`.
 pub(super) async fn api() -> Api {
     let env = Env::fixed(Timestamp(START + 3600 * SECOND));
     let client = ObjectClient::open("memory:", &env).unwrap();
     let tenant = TenantId::parse("golden").unwrap();
-    for push in [FIRST_PUSH, SECOND_PUSH] {
-        let chunk = store::chunk::build(&tenant, &[batch(push)]).unwrap();
+    for (tenant, push) in [(&tenant, FIRST_PUSH), (&tenant, SECOND_PUSH), (&TenantId::parse("team-b").unwrap(), OF_TEAM_B)] {
+        let chunk = store::chunk::build(tenant, &[batch(push)]).unwrap();
         store::chunk::commit(&client, &chunk).await.unwrap();
     }
     Api::new(client, env, QueryLimits::default(), 16 << 20)
@@ -89,8 +96,8 @@ pub(super) fn request(head: &str) -> ApiRequest {
         path: path.to_owned(),
         query: parameters,
         body: Bytes::from(body),
+        tenants: TenantSet::parse(headers.get("x-scope-orgid").map_or("golden", |value| value.to_str().unwrap())).unwrap(),
         headers,
-        tenant: TenantId::parse("golden").unwrap(),
     }
 }
 
@@ -170,7 +177,7 @@ async fn one_tenant_sees_nothing_of_another() {
     let api = api().await;
     for path in ["labels", "label/app/values", "series"] {
         let mut other = request(&format!("GET /loki/api/v1/{path}"));
-        other.tenant = TenantId::parse("other").unwrap();
+        other.tenants = TenantId::parse("other").unwrap().into();
         let body = api.handle(other).await.unwrap().body;
         assert!(!body.windows(3).any(|window| window == b"api" || window == b"app"), "{path}");
     }

@@ -12,6 +12,7 @@ mod parts;
 mod pipeline;
 mod samples;
 mod scan;
+mod tenant_label;
 mod text;
 mod wire;
 
@@ -26,7 +27,9 @@ use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConve
 use prost::Message as _;
 
 use crate::QueryError;
-use crate::exec::{ChunkScanExec, EntriesExec, MinuteCountExec, PipelineExec, RangeAggregateExec, SampleOperationExec, UnwrapExec, VectorAggregateExec};
+use crate::exec::{
+    ChunkScanExec, EntriesExec, MinuteCountExec, PipelineExec, RangeAggregateExec, SampleOperationExec, TenantLabelExec, UnwrapExec, VectorAggregateExec,
+};
 use crate::physical::PlanContext;
 use wire::Kind;
 
@@ -113,6 +116,9 @@ fn encode(node: &Arc<dyn ExecutionPlan>) -> Result<Kind, String> {
     if let Some(counts) = node.downcast_ref::<MinuteCountExec>() {
         return minute_count::encode(counts).map(Kind::MinuteCount);
     }
+    if let Some(label) = node.downcast_ref::<TenantLabelExec>() {
+        return Ok(Kind::TenantLabel(tenant_label::encode(label)));
+    }
     Err("it is no operator of Tarn".to_owned())
 }
 
@@ -142,6 +148,7 @@ fn decode(kind: Kind, inputs: &[Arc<dyn ExecutionPlan>], context: &PlanContext) 
             no_input(inputs)?;
             Arc::new(minute_count::decode(counts, context)?)
         }
+        Kind::TenantLabel(label) => Arc::new(tenant_label::decode(&label, only_input(inputs)?)?),
     })
 }
 

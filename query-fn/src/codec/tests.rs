@@ -141,3 +141,15 @@ proptest! {
         let _ = codec().decode_plan(&bytes, &TaskContext::default());
     }
 }
+
+/// The rows under a tenant's label must be that tenant's.
+#[test]
+fn a_tenants_label_stands_over_its_own_chunks_only() {
+    let scan = read_node(&node(Kind::Scan(scan())), &[]).unwrap();
+    let label = |tenant: &str| node(Kind::TenantLabel(wire::TenantLabel { tenant: tenant.to_owned() }));
+    assert!(read_node(&label("fake"), std::slice::from_ref(&scan)).is_ok());
+    let error = read_node(&label("other"), std::slice::from_ref(&scan)).unwrap_err();
+    assert!(error.contains("rows of tenant fake are those of other"), "{error}");
+    assert!(read_node(&label("../fake"), std::slice::from_ref(&scan)).unwrap_err().contains("unsupported character"));
+    assert!(read_node(&label("fake"), &[]).unwrap_err().contains("one input"));
+}

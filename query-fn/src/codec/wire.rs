@@ -14,7 +14,7 @@ pub(super) struct Version {
 pub(super) struct Node {
     #[prost(uint32, tag = "1")]
     pub(super) version: u32,
-    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub(super) kind: Option<Kind>,
 }
 
@@ -36,6 +36,8 @@ pub(super) enum Kind {
     SampleOperation(SampleOperation),
     #[prost(message, tag = "9")]
     MinuteCount(MinuteCount),
+    #[prost(message, tag = "10")]
+    TenantLabel(TenantLabel),
 }
 
 impl Kind {
@@ -50,6 +52,7 @@ impl Kind {
             Self::VectorAggregate(_) => "VectorAggregateExec",
             Self::SampleOperation(_) => "SampleOperationExec",
             Self::MinuteCount(_) => "MinuteCountExec",
+            Self::TenantLabel(_) => "TenantLabelExec",
         }
     }
 }
@@ -87,6 +90,12 @@ pub(super) struct Scan {
     /// Rows that pieces hold and that must not be shown.
     #[prost(message, repeated, tag = "13")]
     pub(super) hidden: Vec<HiddenRows>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct TenantLabel {
+    #[prost(string, tag = "1")]
+    pub(super) tenant: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -2,13 +2,13 @@
 //! answer as the last hop, over the four chunks of the codec's tests. Their tokens and trees: `logql/golden/hops.txt`.
 //!
 //! A case is the query, one line of options (`range START END STEP` or `instant AT`, in seconds; `limit=N`, `forward`,
-//! `interval=S`), `----`, then the explanation. Cases are separated by lines of `====`. `BLESS=1` writes what was got; read
+//! `interval=S`, `tenants=A|B`), `----`, then the explanation. Cases are separated by lines of `====`. `BLESS=1` writes what was got; read
 //! the difference before committing it.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use schema::Timestamp;
+use schema::{TenantSet, Timestamp};
 
 use super::codec_tests::chunks;
 use super::tests::{SECOND, engine, spec, two_chunks};
@@ -31,6 +31,7 @@ pub(super) fn parse(query: &str, options: &str) -> QuerySpec {
         match word.split_once('=') {
             None if word == "forward" => spec.direction = Direction::Forward,
             Some(("limit", limit)) => spec.limit = limit.parse().unwrap(),
+            Some(("tenants", tenants)) => spec.tenants = TenantSet::parse(tenants).unwrap(),
             Some(("interval", interval)) => spec.interval_ns = interval.parse::<i64>().unwrap() * SECOND,
             _ => panic!("unknown option '{word}'"),
         }

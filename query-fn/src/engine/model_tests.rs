@@ -10,7 +10,7 @@ use super::tests::{Pushed, SECOND, engine, entries, samples, spec};
 use super::*;
 
 /// Rows lie on multiples of this, so that many share an instant or the edge of a window.
-const TICK: i64 = SECOND / 4;
+pub(super) const TICK: i64 = SECOND / 4;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Row {
@@ -62,13 +62,13 @@ fn passed(rows: &BTreeSet<Row>, selector: usize, stages: &[usize]) -> Vec<Row> {
     selected.filter_map(|row| stages.iter().try_fold(row, |row, stage| STAGES[*stage].1(row))).collect()
 }
 
-fn log_text(selector: usize, stages: &[usize]) -> String {
+pub(super) fn log_text(selector: usize, stages: &[usize]) -> String {
     let stages: Vec<&str> = stages.iter().map(|stage| STAGES[*stage].0).collect();
     format!("{} {}", SELECTORS[selector].0, stages.join(" "))
 }
 
 /// Rows on multiples of `tick`, moved by some nanoseconds of `beside`.
-fn chunks(tick: i64, beside: std::ops::RangeInclusive<i64>) -> impl Strategy<Value = Vec<Vec<Pushed>>> {
+pub(super) fn chunks(tick: i64, beside: std::ops::RangeInclusive<i64>) -> impl Strategy<Value = Vec<Vec<Pushed>>> {
     let stream = prop::sample::select(vec![r#"{app="x"}"#, r#"{app="x", pod="1"}"#, r#"{app="y"}"#]);
     let metadata = prop::sample::select(vec![vec![], vec![("trace", "t1".to_owned())], vec![("trace", "t2".to_owned())]]);
     let row = (stream, 0i64..48, beside, "[ab]{0,5}", metadata);
@@ -106,7 +106,7 @@ fn answer(chunks: &[Vec<Pushed>], spec: &QuerySpec) -> QueryResult {
     })
 }
 
-fn assert_close(a: &[(String, Vec<(i64, f64)>)], b: &[(String, Vec<(i64, f64)>)]) {
+pub(super) fn assert_close(a: &[(String, Vec<(i64, f64)>)], b: &[(String, Vec<(i64, f64)>)]) {
     let shape =
         |series: &[(String, Vec<(i64, f64)>)]| series.iter().map(|(l, s)| (l.clone(), s.iter().map(|(t, _)| *t).collect::<Vec<_>>())).collect::<Vec<_>>();
     assert_eq!(shape(a), shape(b));

@@ -8,20 +8,20 @@ use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::Result as PlanResult;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream_partitioned;
 use futures::StreamExt as _;
-use schema::{Matcher, TenantId, TimeRange};
-use store::snapshot::PruneCounts;
+use schema::{Matcher, TenantId, TenantSet, TimeRange};
 
 use super::{Engine, MAX_ATTEMPTS, is_merged_away, physical_plan};
 use crate::QueryError;
 use crate::exec::{LabelsColumn, Pace, column};
 use crate::labels::LabelsView;
 use crate::logical::columns::{LINE, TIMESTAMP};
-use crate::logical::{LineColumn, StreamScan, plan};
+use crate::logical::{LineColumn, StreamScan, TenantUnion, plan};
 use crate::patterns::{MOST_PATTERNS, MinedPattern, MinedPatterns, Miner};
-use crate::physical::PlanContext;
 use crate::pipeline::NeededLabels;
+use crate::tenants::choose;
 
 /// The metadata that a push gives every entry.
 const LEVEL: &str = "detected_level";
@@ -32,7 +32,7 @@ const NO_LEVEL: &str = "unknown";
 #[derive(Clone, Debug)]
 pub(crate) struct PatternsSpec {
     /// Whose streams.
-    pub(crate) tenant: TenantId,
+    pub(crate) tenants: TenantSet,
     /// Which streams.
     pub(crate) matchers: Vec<Matcher>,
     /// Timestamps of `[start, end)`.
@@ -55,10 +55,10 @@ impl Engine {
     }
 
     async fn mine(&self, spec: &PatternsSpec) -> Result<(Vec<MinedPattern>, Vec<String>), QueryError> {
-        let context = Arc::new(PlanContext::new(self.client.clone(), self.cache.clone(), self.partitions, self.env.now().as_nanos()));
+        let context = Arc::new(self.context(&spec.tenants, &self.client));
         let session = self.session(&context)?;
-        let scan = scan(spec).map_err(QueryError::from_datafusion)?;
-        let plan = physical_plan(&session, &plan(scan)).await?;
+        let scans = scans(spec).map_err(QueryError::from_datafusion)?;
+        let plan = physical_plan(&session, &scans).await?;
         let partitions = execute_stream_partitioned(plan, session.task_ctx()).map_err(QueryError::from_datafusion)?;
         let memory = || MemoryConsumer::new("patterns").register(&session.runtime_env().memory_pool);
         let tasks: Vec<_> = partitions.into_iter().map(|batches| SpawnedTask::spawn(mine_partition(batches, spec.step, memory()))).collect();
@@ -70,15 +70,26 @@ impl Engine {
             held.try_resize(all.bytes()).map_err(QueryError::from_datafusion)?;
         }
         let mined = patterns_of(all).await;
-        let mut warnings: Vec<String> = context.pruned.lock().iter().filter_map(PruneCounts::warning).collect();
+        let mut warnings: Vec<String> = context.pruned.lock().iter().filter_map(|(_, pruned)| pruned.warning()).collect();
         warnings.extend(left_out(&mined));
         Ok((mined.patterns, warnings))
     }
 }
 
-fn scan(spec: &PatternsSpec) -> PlanResult<StreamScan> {
-    let scan = StreamScan::new(spec.tenant.clone(), spec.matchers.clone(), spec.range, false)?;
-    scan.with_columns(NeededLabels::Only([LEVEL.to_owned()].into()), LineColumn::Text)
+/// The rows of all tenants: whose a pattern's lines are is not told.
+fn scans(spec: &PatternsSpec) -> PlanResult<LogicalPlan> {
+    let (chosen, matchers) = choose(&spec.tenants, &spec.matchers);
+    let of = |tenant: &TenantId| {
+        let scan = StreamScan::new(tenant.clone(), matchers.clone(), spec.range, false)?;
+        Ok(plan(scan.with_columns(NeededLabels::Only([LEVEL.to_owned()].into()), LineColumn::Text)?))
+    };
+    match spec.tenants.only() {
+        Some(only) => of(only),
+        None => {
+            let inputs = chosen.iter().map(of).collect::<PlanResult<Vec<_>>>()?;
+            Ok(plan(TenantUnion::new(chosen, inputs, false)?))
+        }
+    }
 }
 
 /// What was counted, and the memory that was reserved for it.

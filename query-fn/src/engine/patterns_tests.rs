@@ -6,7 +6,7 @@ use std::path::Path;
 
 use schema::Timestamp;
 
-use super::super::tests::{Pushed, SECOND, engine};
+use super::super::tests::{Pushed, SECOND, engine, engine_of};
 use super::*;
 
 const LEVELS: [&str; 3] = ["info", "warn", "error"];
@@ -66,7 +66,7 @@ fn minute(labels: &'static str) -> Vec<Pushed> {
 
 fn spec(selector: &str, start: i64, end: i64, step: i64) -> PatternsSpec {
     PatternsSpec {
-        tenant: TenantId::default_tenant(),
+        tenants: TenantId::default_tenant().into(),
         matchers: logql::parse_selector(selector).unwrap(),
         range: TimeRange::new(Timestamp(start * SECOND), Timestamp(end * SECOND)),
         step: step * SECOND,
@@ -81,6 +81,20 @@ async fn patterns(engine: &Engine, selector: &str, start: i64, end: i64, step: i
 
 fn of(pattern: &str, level: &str, samples: &[(i64, u64)]) -> (String, String, Vec<(i64, u64)>) {
     (pattern.to_owned(), level.to_owned(), samples.to_vec())
+}
+
+#[tokio::test]
+async fn the_lines_of_several_tenants_are_mined_together() {
+    let engine = engine_of(&[("a", &[minute(WEB)]), ("b", &[minute(WEB), minute(DB)]), ("c", &[minute(WEB)])], 2).await;
+    for (selector, lines) in
+        [(r#"{app="web"}"#, 120), (r#"{app=~".+"}"#, 180), (r#"{app=~".+", __tenant_id__="b"}"#, 120), (r#"{app="web", __tenant_id__!="b"}"#, 60)]
+    {
+        let spec = PatternsSpec { tenants: TenantSet::parse("a|b").unwrap(), ..spec(selector, 0, 60, 60) };
+        let (patterns, _) = engine.patterns(&spec).await.unwrap();
+        assert_eq!((patterns[0].pattern.as_str(), patterns[0].samples.as_slice()), ("no answer from <_>", &[(0, lines)][..]), "{selector}");
+    }
+    let spec = PatternsSpec { tenants: TenantSet::parse("a|b").unwrap(), ..spec(r#"{app="web", __tenant_id__="c"}"#, 0, 60, 60) };
+    assert!(engine.patterns(&spec).await.unwrap().0.is_empty());
 }
 
 #[tokio::test]

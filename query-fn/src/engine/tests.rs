@@ -30,17 +30,31 @@ pub(super) fn batch(rows: &[Pushed]) -> RowBatch {
 
 /// An engine over a store with one chunk for each list of rows.
 pub(super) async fn engine(chunks: &[Vec<Pushed>], partitions: usize) -> Engine {
+    engine_of(&[(TenantId::default_tenant().as_str(), chunks)], partitions).await
+}
+
+/// As [`engine`], with chunks of several tenants.
+pub(super) async fn engine_of(tenants: &[(&str, &[Vec<Pushed>])], partitions: usize) -> Engine {
     let env = Env::fixed(Timestamp(0));
     let client = ObjectClient::open("memory:", &env).unwrap();
-    for rows in chunks.iter().filter(|rows| !rows.is_empty()) {
-        let chunk = build(&TenantId::default_tenant(), &[batch(rows)]).unwrap();
-        commit(&client, &chunk).await.unwrap();
+    for (tenant, chunks) in tenants {
+        for rows in chunks.iter().filter(|rows| !rows.is_empty()) {
+            let chunk = build(&TenantId::parse(tenant).unwrap(), &[batch(rows)]).unwrap();
+            commit(&client, &chunk).await.unwrap();
+        }
     }
     Engine::new(client, env, QueryLimits::default(), ChunkCache::new(1 << 20)).with_partitions(partitions)
 }
 
 pub(super) fn spec(query: &str, evaluation: Evaluation) -> QuerySpec {
-    QuerySpec { tenant: TenantId::default_tenant(), expr: logql::parse(query).unwrap(), evaluation, limit: 100, direction: Direction::Backward, interval_ns: 0 }
+    QuerySpec {
+        tenants: TenantId::default_tenant().into(),
+        expr: logql::parse(query).unwrap(),
+        evaluation,
+        limit: 100,
+        direction: Direction::Backward,
+        interval_ns: 0,
+    }
 }
 
 pub(super) fn logs(query: &str, start: i64, end: i64) -> QuerySpec {

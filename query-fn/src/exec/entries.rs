@@ -67,7 +67,7 @@ impl EntriesExec {
             limit: self.limit,
             direction: self.direction,
             interval: self.interval,
-            scan: find_scan(&self.input),
+            scans: scans_below(&self.input),
             rows: BTreeMap::new(),
             copied: HashMap::new(),
             memory: MemoryConsumer::new("entries").register(context.memory_pool()),
@@ -85,18 +85,18 @@ impl EntriesExec {
     }
 }
 
-/// What is shared with the scan below.
+/// What is shared with a scan below.
 #[derive(Debug)]
 struct Scan {
     stop: Option<Arc<StopState>>,
     statistics: Arc<ScanStatistics>,
 }
 
-/// The scan below, through operators that pass rows on.
-fn find_scan(plan: &Arc<dyn ExecutionPlan>) -> Option<Scan> {
+/// The scans below, one a tenant, through operators that pass rows on.
+fn scans_below(plan: &Arc<dyn ExecutionPlan>) -> Vec<Scan> {
     match plan.downcast_ref::<ChunkScanExec>() {
-        Some(scan) => Some(Scan { stop: scan.stop().cloned(), statistics: Arc::clone(scan.statistics()) }),
-        None => plan.children().into_iter().find_map(find_scan),
+        Some(scan) => vec![Scan { stop: scan.stop().cloned(), statistics: Arc::clone(scan.statistics()) }],
+        None => plan.children().into_iter().flat_map(scans_below).collect(),
     }
 }
 
@@ -143,7 +143,7 @@ struct Kept {
     limit: usize,
     direction: Direction,
     interval: i64,
-    scan: Option<Scan>,
+    scans: Vec<Scan>,
     rows: BTreeMap<Rank, Found>,
     /// The kept rows that have copies, by time and identity.
     copied: HashMap<(i128, u64), Rank>,
@@ -176,9 +176,9 @@ impl Kept {
             self.keep(Rank { time, labels, place }, Found { timestamp, position, identity, line: lines.value(row).into() })?;
         }
         if self.is_full()
-            && let (Some(stop), Some((_, worst))) = (self.scan.as_ref().and_then(|scan| scan.stop.as_ref()), self.rows.last_key_value())
+            && let Some((_, worst)) = self.rows.last_key_value()
         {
-            stop.narrow(worst.timestamp);
+            self.scans.iter().filter_map(|scan| scan.stop.as_ref()).for_each(|stop| stop.narrow(worst.timestamp));
         }
         Ok(())
     }
@@ -217,7 +217,8 @@ impl Kept {
             return false;
         }
         let Some(kept) = self.copied.get(&(rank.time, found.identity)).cloned() else { return false };
-        if let Some(scan) = &self.scan {
+        // All scans of a query count in one place.
+        if let Some(scan) = self.scans.first() {
             ScanStatistics::add(&scan.statistics.duplicates, 1);
         }
         if kept <= *rank {

@@ -20,6 +20,7 @@ mod samples;
 mod scan;
 mod statistics;
 mod stop;
+mod tenant_label;
 mod units;
 mod unwrap;
 mod vector;
@@ -32,6 +33,7 @@ pub use range::RangeAggregateExec;
 pub use sample_operation::SampleOperationExec;
 pub use scan::{ChunkScanExec, ScanSpec};
 pub use statistics::ScanStatistics;
+pub use tenant_label::TenantLabelExec;
 pub use unwrap::UnwrapExec;
 pub use vector::VectorAggregateExec;
 

@@ -1,6 +1,6 @@
 //! What a query asks for, before anything is planned.
 
-use schema::{TenantId, Timestamp};
+use schema::{TenantSet, Timestamp};
 
 /// Which end of the time range a log query reads from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,8 +44,8 @@ pub enum Evaluation {
 /// A query and how to answer it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuerySpec {
-    /// Whose data is read.
-    pub tenant: TenantId,
+    /// Whose data is read. What is read of several tenants has the label `__tenant_id__`.
+    pub tenants: TenantSet,
     /// The expression.
     pub expr: logql::Expr,
     /// When it is evaluated.

@@ -15,8 +15,8 @@ impl Scope<'_> {
     /// UUIDs, which name a thing rather than a kind of thing.
     pub(crate) async fn detected_labels(&self, matchers: &[Matcher]) -> Result<Vec<(String, usize)>, QueryError> {
         let labels = self
-            .fold(matchers, |labels: &mut BTreeMap<String, BTreeSet<String>>, stream| {
-                for (name, value) in stream.labels.iter() {
+            .fold(matchers, |labels: &mut BTreeMap<String, BTreeSet<String>>, stream_labels, _| {
+                for (name, value) in stream_labels.iter() {
                     match labels.get_mut(name) {
                         Some(values) => insert(values, value),
                         None => {

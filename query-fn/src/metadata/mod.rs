@@ -7,22 +7,29 @@ pub(crate) mod detected_fields;
 pub(crate) mod detected_labels;
 pub(crate) mod volume;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use futures::StreamExt as _;
+use futures::stream;
 use schema::time::NANOS_PER_MINUTE;
-use schema::{LabelSet, Matcher, StreamManifest, TenantId, TimeRange, Timestamp};
+use schema::{LabelSet, Matcher, StreamManifest, TenantId, TenantSet, TimeRange, Timestamp};
 use store::ObjectClient;
 use store::chunk::ChunkCache;
 use store::snapshot::Snapshot;
 
 use crate::QueryError;
+use crate::tenants::{TENANT_LABEL, choose, labels_of};
+
+/// Tenants whose chunks are looked for at the same time.
+const TENANTS_IN_FLIGHT: usize = 8;
 
 /// Whose streams, and when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scope<'a> {
     pub(crate) client: &'a ObjectClient,
     pub(crate) cache: &'a ChunkCache,
-    pub(crate) tenant: &'a TenantId,
+    pub(crate) tenants: &'a TenantSet,
     pub(crate) range: TimeRange,
 }
 
@@ -36,34 +43,63 @@ pub(crate) fn widen(range: TimeRange) -> TimeRange {
 }
 
 impl Scope<'_> {
-    /// Every stream entry of every chunk in scope that passes `matchers`; a stream has one entry per chunk.
-    pub(crate) async fn fold<T: Default>(&self, matchers: &[Matcher], mut fold: impl FnMut(&mut T, &StreamManifest)) -> Result<T, QueryError> {
-        let snapshot = Snapshot::load(self.client, self.tenant, &self.range, matchers, self.cache).await?;
+    /// Every stream entry of every chunk in scope that passes `matchers`, with the stream's labels, which say the tenant where there are
+    /// several; a stream has one entry per chunk.
+    pub(crate) async fn fold<T: Default>(&self, matchers: &[Matcher], mut fold: impl FnMut(&mut T, &LabelSet, &StreamManifest)) -> Result<T, QueryError> {
+        self.fold_tenants(matchers, |out, _, labels, stream| fold(out, labels, stream)).await
+    }
+
+    /// As [`Self::fold`], with the tenant.
+    async fn fold_tenants<T: Default>(
+        &self,
+        matchers: &[Matcher],
+        mut fold: impl FnMut(&mut T, &TenantId, &LabelSet, &StreamManifest),
+    ) -> Result<T, QueryError> {
+        let (chosen, matchers) = choose(self.tenants, matchers);
+        let matchers = &matchers;
+        let several = self.tenants.only().is_none();
+        let loads = stream::iter(chosen).map(|tenant| async move {
+            let snapshot = Snapshot::load(self.client, &tenant, &self.range, matchers, self.cache).await;
+            (tenant, snapshot)
+        });
+        let mut loads = loads.buffered(TENANTS_IN_FLIGHT);
         let mut out = T::default();
-        for chunk in &snapshot.chunks {
-            let streams = &chunk.manifest().streams;
-            for stream in chunk.streams.iter().filter_map(|&index| streams.get(index)) {
-                fold(&mut out, stream);
+        while let Some((tenant, snapshot)) = loads.next().await {
+            for chunk in &snapshot?.chunks {
+                let streams = &chunk.manifest().streams;
+                for stream in chunk.streams.iter().filter_map(|&index| streams.get(index)) {
+                    let labels = if several { Cow::Owned(labels_of(&stream.labels, &tenant)?) } else { Cow::Borrowed(&stream.labels) };
+                    fold(&mut out, &tenant, &labels, stream);
+                }
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
         }
         Ok(out)
     }
 
     /// Names of the labels of the streams that pass, sorted.
     pub(crate) async fn label_names(&self, matchers: &[Matcher]) -> Result<BTreeSet<String>, QueryError> {
-        self.fold(matchers, |names: &mut BTreeSet<String>, stream| {
-            for (name, _) in stream.labels.iter() {
-                insert(names, name);
-            }
-        })
-        .await
+        let mut names = self
+            .fold(matchers, |names: &mut BTreeSet<String>, labels, _| {
+                for (name, _) in labels.iter() {
+                    insert(names, name);
+                }
+            })
+            .await?;
+        // As in Loki also where no stream passes.
+        if self.tenants.only().is_none() {
+            insert(&mut names, TENANT_LABEL);
+        }
+        Ok(names)
     }
 
     /// Values of `name` on the streams that pass, sorted.
     pub(crate) async fn label_values(&self, name: &str, matchers: &[Matcher]) -> Result<BTreeSet<String>, QueryError> {
-        self.fold(matchers, |values: &mut BTreeSet<String>, stream| {
-            if let Some(value) = stream.labels.get(name) {
+        if name == TENANT_LABEL && self.tenants.only().is_none() {
+            return Ok(choose(self.tenants, matchers).0.iter().map(ToString::to_string).collect());
+        }
+        self.fold(matchers, |values: &mut BTreeSet<String>, labels, _| {
+            if let Some(value) = labels.get(name) {
                 insert(values, value);
             }
         })
@@ -76,10 +112,13 @@ impl Scope<'_> {
             [only] => only.as_slice(),
             _ => &[],
         };
-        self.fold(common, |series: &mut BTreeSet<LabelSet>, stream| {
-            let passes = groups.is_empty() || groups.iter().any(|group| group.iter().all(|matcher| matcher.matches_labels(&stream.labels)));
-            if passes && !series.contains(&stream.labels) {
-                series.insert(stream.labels.clone());
+        let groups: Vec<(Vec<TenantId>, Vec<Matcher>)> = groups.iter().map(|group| choose(self.tenants, group)).collect();
+        self.fold_tenants(common, |series: &mut BTreeSet<LabelSet>, tenant, labels, stream| {
+            let in_group = |(tenants, matchers): &(Vec<TenantId>, Vec<Matcher>)| {
+                tenants.contains(tenant) && matchers.iter().all(|matcher| matcher.matches_labels(&stream.labels))
+            };
+            if (groups.is_empty() || groups.iter().any(in_group)) && !series.contains(labels) {
+                series.insert(labels.clone());
             }
         })
         .await

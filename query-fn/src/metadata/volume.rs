@@ -91,7 +91,7 @@ impl Scope<'_> {
             Some(step) => pieces(&self.range, step),
             None => vec![(self.range, self.range.end.0.div_euclid(1_000_000))],
         };
-        let sums = self.fold(&spec.matchers, |sums: &mut Sums, stream| add(sums, spec, stream, &buckets)).await?;
+        let sums = self.fold(&spec.matchers, |sums: &mut Sums, labels, stream| add(sums, spec, labels, stream, &buckets)).await?;
         Ok(largest(sums, spec.limit))
     }
 
@@ -100,9 +100,9 @@ impl Scope<'_> {
         let mut stats = IndexStats::default();
         let range = self.range;
         let (streams, chunks, amount) = self
-            .fold(matchers, |(streams, chunks, amount): &mut (BTreeSet<LabelSet>, usize, Amount), stream| {
-                if !streams.contains(&stream.labels) {
-                    streams.insert(stream.labels.clone());
+            .fold(matchers, |(streams, chunks, amount): &mut (BTreeSet<LabelSet>, usize, Amount), labels, stream| {
+                if !streams.contains(labels) {
+                    streams.insert(labels.clone());
                 }
                 *chunks += 1;
                 let inside = amount_in(stream, &range);
@@ -117,7 +117,7 @@ impl Scope<'_> {
     }
 }
 
-fn add(sums: &mut Sums, spec: &VolumeSpec, stream: &StreamManifest, buckets: &[(TimeRange, i64)]) {
+fn add(sums: &mut Sums, spec: &VolumeSpec, labels: &LabelSet, stream: &StreamManifest, buckets: &[(TimeRange, i64)]) {
     let first = buckets.partition_point(|(range, _)| range.end <= stream.min);
     let amounts: Vec<(i64, u64)> = buckets
         .iter()
@@ -129,7 +129,7 @@ fn add(sums: &mut Sums, spec: &VolumeSpec, stream: &StreamManifest, buckets: &[(
     if amounts.is_empty() {
         return;
     }
-    for key in spec.keys(&stream.labels) {
+    for key in spec.keys(labels) {
         let series = sums.entry(key).or_default();
         for (stamp, bytes) in &amounts {
             let sum = series.entry(*stamp).or_default();
@@ -170,7 +170,7 @@ mod tests {
         for stream in
             [stream(r#"{app="a", env="p"}"#, 5), stream(r#"{app="a", env="d"}"#, 4), stream(r#"{app="b", env="p"}"#, 6), stream(r#"{app="c", env="d"}"#, 1)]
         {
-            add(&mut sums, spec, &stream, &[(TimeRange::new(Timestamp(0), Timestamp(100)), 1)]);
+            add(&mut sums, spec, &stream.labels, &stream, &[(TimeRange::new(Timestamp(0), Timestamp(100)), 1)]);
         }
         largest(sums, spec.limit)
             .into_iter()

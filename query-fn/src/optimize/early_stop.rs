@@ -5,7 +5,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
-use crate::logical::{EarlyStop, Entries, LineFilter, PipelineStage, StreamScan, node_of, plan};
+use crate::logical::{EarlyStop, Entries, LineFilter, PipelineStage, StreamScan, TenantUnion, node_of, plan};
 
 /// Puts the limit and direction of a log query into its scan. Not for queries with an interval: there the row after the
 /// limit depends on every row before it.
@@ -31,7 +31,7 @@ impl OptimizerRule for PushEarlyStop {
     }
 }
 
-/// `node` with `stop` in its scan; `None` where it is there already or does not fit.
+/// `node` with `stop` in its scans; `None` where it is there already or does not fit.
 fn stopped(node: &LogicalPlan, stop: EarlyStop) -> Result<Option<LogicalPlan>> {
     if let Some(scan) = node_of::<StreamScan>(node) {
         let stop = EarlyStop { every_row_counts: stop.every_row_counts && scan.filters.is_empty(), ..stop };
@@ -45,6 +45,11 @@ fn stopped(node: &LogicalPlan, stop: EarlyStop) -> Result<Option<LogicalPlan>> {
     let below = EarlyStop { every_row_counts: false, ..stop };
     if let Some(stage) = node_of::<PipelineStage>(node) {
         return Ok(stopped(&stage.input, below)?.map(|input| plan(PipelineStage { input, ..stage.clone() })));
+    }
+    // The first rows of all tenants are among the first rows of each.
+    if let Some(union) = node_of::<TenantUnion>(node) {
+        let inputs = union.inputs.iter().map(|input| stopped(input, stop)).collect::<Result<Option<Vec<_>>>>()?;
+        return Ok(inputs.filter(|inputs| !inputs.is_empty()).map(|inputs| plan(union.with_inputs(inputs))));
     }
     if let Some(filter) = node_of::<LineFilter>(node) {
         return Ok(stopped(&filter.input, below)?.map(|input| plan(LineFilter { input, ..filter.clone() })));

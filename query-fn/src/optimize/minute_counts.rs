@@ -6,7 +6,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use logql::ast::RangeOp;
 
-use crate::logical::{LineColumn, RangeAggregate, StreamScan, node_of, plan};
+use crate::logical::{LineColumn, RangeAggregate, StreamScan, TenantUnion, Windows, node_of, plan};
 use crate::pipeline::NeededLabels;
 
 /// Tells a scan under a function that counts lines or bytes which windows it counts for. Nothing may lie in between: a stage
@@ -27,11 +27,20 @@ impl OptimizerRule for CountByMinute {
         let Some(range) = node_of::<RangeAggregate>(&node).filter(|range| !range.function.unwrapped && counts(range.function.op)) else {
             return Ok(Transformed::no(node));
         };
-        let Some(scan) = node_of::<StreamScan>(&range.input).filter(|scan| scan.counts.is_none() && hands_on_no_row(scan)) else {
-            return Ok(Transformed::no(node));
-        };
-        let input = plan(scan.with_counts(range.function.windows())?);
+        let Some(input) = counted(&range.input, range.function.windows())? else { return Ok(Transformed::no(node)) };
         Ok(Transformed::yes(plan(RangeAggregate::new(input, range.function.clone())?)))
+    }
+}
+
+/// `node` with counts in its scans; `None` where they are there already or something does not fit. Of several tenants all are counted or none.
+fn counted(node: &LogicalPlan, windows: Windows) -> Result<Option<LogicalPlan>> {
+    if let Some(union) = node_of::<TenantUnion>(node) {
+        let inputs = union.inputs.iter().map(|input| counted(input, windows)).collect::<Result<Option<Vec<_>>>>()?;
+        return Ok(inputs.filter(|inputs| !inputs.is_empty()).map(|inputs| plan(union.with_inputs(inputs))));
+    }
+    match node_of::<StreamScan>(node).filter(|scan| scan.counts.is_none() && hands_on_no_row(scan)) {
+        Some(scan) => Ok(Some(plan(scan.with_counts(windows)?))),
+        None => Ok(None),
     }
 }
 

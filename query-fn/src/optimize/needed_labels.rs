@@ -9,8 +9,9 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use logql::ast::{FieldMatch, Grouping, GroupingKind, LabelFormatValue, RangeOp, Stage};
 
 use crate::labels::{ERROR_DETAILS_LABEL, ERROR_LABEL};
-use crate::logical::{Entries, LineColumn, LineFilter, PipelineStage, RangeAggregate, StreamScan, Unwrap, node_of, plan};
+use crate::logical::{Entries, LineColumn, LineFilter, PipelineStage, RangeAggregate, StreamScan, TenantUnion, Unwrap, node_of, plan};
 use crate::pipeline::{NeededLabels, filter_labels, required_labels};
+use crate::tenants::{ORIGINAL_TENANT_LABEL, TENANT_LABEL};
 
 /// Walks from the answer to the scans and narrows what they hand on.
 #[derive(Debug)]
@@ -69,6 +70,10 @@ fn narrow(node: &LogicalPlan, needs: &Needs) -> Result<LogicalPlan> {
         }
         return Ok(plan(Unwrap::new(narrow(&unwrap.input, &below)?, unwrap.unwrap.clone(), unwrap.keep)?));
     }
+    if let Some(union) = node_of::<TenantUnion>(node) {
+        let below = below_tenants(needs);
+        return Ok(plan(union.with_inputs(union.inputs.iter().map(|input| narrow(input, &below)).collect::<Result<_>>()?)));
+    }
     if let Some(filter) = node_of::<LineFilter>(node) {
         let below = Needs { line: LineColumn::Text, ..needs.clone() };
         return Ok(plan(LineFilter { input: narrow(&filter.input, &below)?, ..filter.clone() }));
@@ -78,6 +83,20 @@ fn narrow(node: &LogicalPlan, needs: &Needs) -> Result<LogicalPlan> {
     }
     let inputs = node.inputs().into_iter().map(|input| narrow(input, needs)).collect::<Result<Vec<_>>>()?;
     node.with_new_exprs(node.expressions(), inputs)
+}
+
+/// The union sets the tenant's label itself, and gives a row's own of that name another name. Parsers are still asked for both, as in Loki:
+/// what they are asked for decides whether a line that they cannot read is an error.
+fn below_tenants(needs: &Needs) -> Needs {
+    let mut below = needs.clone();
+    if let NeededLabels::Only(names) = &mut below.labels {
+        names.remove(TENANT_LABEL);
+    }
+    if needs.labels.contains(ORIGINAL_TENANT_LABEL) {
+        add(&mut below.labels, [TENANT_LABEL.to_owned()]);
+        add(&mut below.parsed, [TENANT_LABEL.to_owned()]);
+    }
+    below
 }
 
 /// A stage that nothing above can notice is left out: a parser whose labels nobody reads (so its errors are not seen

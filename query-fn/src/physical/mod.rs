@@ -12,12 +12,13 @@ use datafusion::execution::context::QueryPlanner;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties as _};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use logql::ast::{RangeOp, Stage, VectorOp};
 use parking_lot::Mutex;
-use schema::{ChunkHash, ChunkName};
+use schema::{ChunkHash, ChunkName, TenantId};
 use store::chunk::ChunkCache;
 use store::object::ObjectClient;
 use store::snapshot::{PruneCounts, Snapshot};
@@ -25,9 +26,9 @@ use store::snapshot::{PruneCounts, Snapshot};
 use crate::QueryError;
 use crate::exec::{
     ChunkScanExec, Deletes, EntriesExec, MinuteCountExec, MinuteCounter, PipelineExec, RangeAggregateExec, SampleOperationExec, ScanSpec, ScanStatistics,
-    StageSpec, UnwrapExec, VectorAggregateExec, partition, units_of,
+    StageSpec, TenantLabelExec, UnwrapExec, VectorAggregateExec, partition, units_of,
 };
-use crate::logical::{Entries, LineColumn, LineFilter, PipelineStage, RangeAggregate, SampleOperation, StreamScan, Unwrap, VectorAggregate};
+use crate::logical::{Entries, LineColumn, LineFilter, PipelineStage, RangeAggregate, SampleOperation, StreamScan, TenantUnion, Unwrap, VectorAggregate};
 use crate::pipeline::NeededLabels;
 
 /// What planning and running one query share.
@@ -45,8 +46,8 @@ pub struct PlanContext {
     pub statistics: Arc<ScanStatistics>,
     /// The chunks of level 0 that may be read, where not all may.
     pub known: Option<Arc<HashSet<ChunkHash>>>,
-    /// What each scan left out, in the order of planning.
-    pub pruned: Mutex<Vec<PruneCounts>>,
+    /// Whose chunks each scan reads, and what it left out, in the order of planning.
+    pub pruned: Mutex<Vec<(TenantId, PruneCounts)>>,
 }
 
 impl PlanContext {
@@ -101,6 +102,9 @@ impl ExtensionPlanner for NodePlanner {
             let inputs = inputs.iter().cloned().map(single).collect();
             return Ok(Some(Arc::new(SampleOperationExec::new(inputs, operation.function.clone()))));
         }
+        if let Some(union) = any.downcast_ref::<TenantUnion>() {
+            return Ok(Some(rows_of_tenants(union, inputs)?));
+        }
         let input = || inputs.first().cloned().ok_or_else(|| DataFusionError::Internal(format!("{} was planned without its input", node.name())));
         if let Some(filter) = any.downcast_ref::<LineFilter>() {
             let stage = StageSpec { stage: Stage::LineFilter(filter.filter.clone()), needed: NeededLabels::All, now: self.context.now };
@@ -149,7 +153,7 @@ impl NodePlanner {
                 ChunkName::Level1(_) => true,
             });
         }
-        context.pruned.lock().push(snapshot.pruned);
+        context.pruned.lock().push((scan.tenant.clone(), snapshot.pruned));
         context.statistics.matched(snapshot.chunks.len());
         let mut counter = scan.counts.map(|windows| MinuteCounter::new(windows, scan.labels.clone()));
         let units = units_of(&snapshot, &Deletes::of(&snapshot)?, &context.cache, scan.stop.as_ref(), counter.as_mut());
@@ -175,6 +179,19 @@ impl NodePlanner {
         let both: Vec<Arc<dyn ExecutionPlan>> = vec![counted, read];
         UnionExec::try_new(both).map_err(QueryError::from_datafusion)
     }
+}
+
+/// The rows of all inputs, each with the tenant whose they are.
+fn rows_of_tenants(union: &TenantUnion, inputs: &[Arc<dyn ExecutionPlan>]) -> Result<Arc<dyn ExecutionPlan>> {
+    if union.tenants.len() != inputs.len() {
+        return Err(DataFusionError::Internal(format!("{} tenants have {} inputs", union.tenants.len(), inputs.len())));
+    }
+    let of = |(tenant, input): (&TenantId, &Arc<dyn ExecutionPlan>)| Arc::new(TenantLabelExec::new(Arc::clone(input), tenant.clone())) as _;
+    let mut labelled: Vec<Arc<dyn ExecutionPlan>> = union.tenants.iter().zip(inputs).map(of).collect();
+    if labelled.len() > 1 {
+        return UnionExec::try_new(labelled);
+    }
+    Ok(labelled.pop().unwrap_or_else(|| Arc::new(EmptyExec::new(Arc::clone(union.schema().inner())))))
 }
 
 /// Whether no chunk is left to read under this plan.

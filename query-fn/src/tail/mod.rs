@@ -190,7 +190,7 @@ impl Drop for OwnedTask {
 fn history(tenant: TenantId, log: LogExpr, start: Timestamp, now: Timestamp, limit: usize) -> QuerySpec {
     let end = Timestamp(now.as_nanos().saturating_add(HISTORY_AHEAD));
     let evaluation = Evaluation::Range { start, end: end.max(start), step_ns: schema::time::NANOS_PER_SECOND };
-    QuerySpec { tenant, expr: Expr::Log(log), evaluation, limit, direction: Direction::Backward, interval_ns: 0 }
+    QuerySpec { tenants: tenant.into(), expr: Expr::Log(log), evaluation, limit, direction: Direction::Backward, interval_ns: 0 }
 }
 
 /// Lines of all streams by timestamp; those of one stream keep their order.

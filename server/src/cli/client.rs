@@ -238,7 +238,7 @@ impl Store {
 
     fn request(&self, path: &str, parameters: &[(&str, String)]) -> ReadRequest {
         let query = Url::parse_with_params("http://store/", parameters).ok().and_then(|url| url.query().map(str::to_owned)).unwrap_or_default();
-        ReadRequest { method: Method::GET, path: path.to_owned(), query, form: Bytes::new(), headers: HeaderMap::new(), tenant: self.tenant.clone() }
+        ReadRequest { method: Method::GET, path: path.to_owned(), query, form: Bytes::new(), headers: HeaderMap::new(), tenants: self.tenant.clone().into() }
     }
 
     async fn push(&self, push: &PushBody) -> Result<Reply, TarnError> {

@@ -145,6 +145,8 @@ pub(crate) struct IngestConfig {
 pub(crate) struct QueryConfig {
     /// Bytes of chunk footers and small chunks kept in memory.
     pub(crate) cache_bytes: usize,
+    /// Whether `X-Scope-OrgID: a|b` reads two tenants.
+    pub(crate) multi_tenant: bool,
 }
 
 impl Default for Config {
@@ -161,7 +163,7 @@ impl Default for Config {
             firehose: FirehoseConfig::default(),
             elasticsearch: Arc::default(),
             syslog: SyslogConfig::default(),
-            query: QueryConfig { cache_bytes: 128 << 20 },
+            query: QueryConfig { cache_bytes: 128 << 20, multi_tenant: false },
             compactor: CompactorConfig::default(),
             ingest_limits: IngestLimits::default(),
             overrides_file: None,
@@ -170,6 +172,8 @@ impl Default for Config {
     }
 }
 
+/// Loki's name.
+const MULTI_TENANT: &str = "query.multi_tenant_queries_enabled";
 /// What Firehose can send.
 const MAX_ACCESS_KEY_BYTES: usize = 4096;
 const ADDRESS: &str = "an address such as 127.0.0.1:3100";
@@ -253,7 +257,10 @@ impl Config {
             firehose: look.firehose(&raw.firehose)?,
             elasticsearch: look.elasticsearch(&raw.elasticsearch)?,
             syslog: look.syslog(&raw.syslog)?,
-            query: QueryConfig { cache_bytes: look.get("query.cache_bytes", None, raw.query.cache_bytes.as_ref(), d.query.cache_bytes, parse_size, SIZE)? },
+            query: QueryConfig {
+                cache_bytes: look.get("query.cache_bytes", None, raw.query.cache_bytes.as_ref(), d.query.cache_bytes, parse_size, SIZE)?,
+                multi_tenant: look.get(MULTI_TENANT, None, raw.query.multi_tenant_queries_enabled.as_ref(), d.query.multi_tenant, parse_bool, SWITCH)?,
+            },
             compactor: look.compactor(&raw.compactor)?,
             ingest_limits: look.ingest_limits(&raw.limits, d.ingest_limits)?,
             overrides_file: look.get("limits.overrides_file", None, raw.limits.overrides_file.as_ref(), d.overrides_file, parse_path, PATH)?,

@@ -109,6 +109,7 @@ pub(super) struct RawSyslog {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawQuery {
     pub(super) cache_bytes: Option<Scalar>,
+    pub(super) multi_tenant_queries_enabled: Option<Scalar>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -88,6 +88,7 @@ impl Config {
         }
         put("query", String::new());
         put("  cache_bytes", self.query.cache_bytes.to_string());
+        put("  multi_tenant_queries_enabled", self.query.multi_tenant.to_string());
         put("compactor", String::new());
         for (key, value) in show_compactor(&self.compactor) {
             put(&format!("  {key}"), value);

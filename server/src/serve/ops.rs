@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode, Uri};
+use schema::QueryLimits;
 use schema::quote::quote;
 use serde::Serialize;
 
@@ -51,23 +52,27 @@ pub(crate) async fn limits(State(app): State<Arc<App>>, headers: HeaderMap) -> R
     }
 }
 
-/// `GET /loki/api/v1/drilldown-limits`: what Grafana's Logs Drilldown adapts itself to.
+/// `GET /loki/api/v1/drilldown-limits`: what Grafana's Logs Drilldown adapts itself to; of several tenants the strictest.
 pub(crate) async fn drilldown_limits(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let tenant = match tenant::of_request(&headers, app.config.auth_enabled) {
-        Ok(tenant) => tenant,
+    let tenants = match tenant::of_read(&headers, app.config.auth_enabled, app.config.query.multi_tenant) {
+        Ok(tenants) => tenants,
         Err(refusal) => return text(refusal.status, refusal.message + "\n"),
     };
-    let (ingest, query) = app.roles.limits().of(&tenant);
+    let of_each: Vec<_> = tenants.iter().map(|tenant| (tenant, app.roles.limits().of(tenant))).collect();
+    let query = of_each.iter().map(|(_, (_, query))| QueryLimits::clone(query)).reduce(|a, b| a.strictest(&b)).unwrap_or_default();
+    let discovers = of_each.iter().all(|(_, (ingest, _))| ingest.discover);
+    let max_line_size = of_each.iter().map(|(_, (ingest, _))| ingest.max_line_size).min();
+    let retention = of_each.iter().map(|(tenant, _)| app.config.compactor.retention_period(tenant)).filter(|period| !period.is_zero()).min();
     let length = |limit: Option<Duration>| limit.map_or_else(|| "0s".to_owned(), format_duration);
     let limits = serde_json::json!({
-        "discover_log_levels": ingest.discover,
+        "discover_log_levels": discovers,
         "max_entries_limit_per_query": query.max_entries_limit_per_query,
-        "max_line_size": ingest.max_line_size,
+        "max_line_size": max_line_size,
         "max_query_length": length(query.max_query_length),
         "max_query_range": length(query.max_query_range),
         "max_query_series": query.max_query_series,
         "query_timeout": format_duration(query.query_timeout),
-        "retention_period": length(Some(app.config.compactor.retention_period(&tenant)).filter(|period| !period.is_zero())),
+        "retention_period": length(retention),
         "volume_enabled": true,
     });
     json(StatusCode::OK, &serde_json::json!({"limits": limits, "pattern_ingester_enabled": true, "version": env!("CARGO_PKG_VERSION")}))

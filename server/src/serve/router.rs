@@ -122,10 +122,10 @@ async fn read(State(app): State<Arc<App>>, request: Request) -> Response {
         return unavailable(reason);
     }
     let (head, incoming) = request.into_parts();
-    let tenant = match tenant::of_request(&head.headers, app.config.auth_enabled) {
-        Ok(tenant) => tenant,
+    let tenants = match tenant::of_read(&head.headers, app.config.auth_enabled, app.config.query.multi_tenant) {
+        Ok(tenants) => tenants,
         // Formatting reads no tenant's data, so Loki asks for none.
-        Err(_) if head.uri.path() == "/loki/api/v1/format_query" => schema::TenantId::default_tenant(),
+        Err(_) if head.uri.path() == "/loki/api/v1/format_query" => schema::TenantId::default_tenant().into(),
         Err(refusal) => return text(refusal.status, refusal.message),
     };
     let form = match app.bodies.read(&head.headers, incoming, MAX_FORM_BYTES).await {
@@ -134,7 +134,7 @@ async fn read(State(app): State<Arc<App>>, request: Request) -> Response {
     };
     let query = head.uri.query().unwrap_or_default().to_owned();
     let takes_gzip = compress::takes_gzip(&head.headers);
-    let answer = app.roles.read(ReadRequest { method: head.method, path: head.uri.path().to_owned(), query, form, headers: head.headers, tenant }).await;
+    let answer = app.roles.read(ReadRequest { method: head.method, path: head.uri.path().to_owned(), query, form, headers: head.headers, tenants }).await;
     respond(compress::for_client(takes_gzip, answer).await)
 }
 

@@ -34,6 +34,7 @@ pub(super) async fn tail(State(app): State<Arc<App>>, request: Request) -> Respo
         return unavailable(reason);
     }
     let (mut head, _) = request.into_parts();
+    // One tenant: what is new in several cannot be put in one order, and Loki refuses it too.
     let tenant = match tenant::of_request(&head.headers, app.config.auth_enabled) {
         Ok(tenant) => tenant,
         Err(refusal) => return text(refusal.status, refusal.message),
@@ -44,7 +45,7 @@ pub(super) async fn tail(State(app): State<Arc<App>>, request: Request) -> Respo
         query: head.uri.query().unwrap_or_default().to_owned(),
         form: Bytes::new(),
         headers: head.headers.clone(),
-        tenant,
+        tenants: tenant.into(),
     };
     let start = match app.roles.tail(request) {
         Ok(start) => start,

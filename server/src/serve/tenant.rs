@@ -1,7 +1,7 @@
 //! Whose request it is. Source: spec of `X-Scope-OrgID` in Loki (dskit `user` and `tenant`).
 
 use http::{HeaderMap, StatusCode};
-use schema::TenantId;
+use schema::{TenantId, TenantSet};
 
 /// The header that names the tenant.
 pub(crate) const TENANT_HEADER: &str = "x-scope-orgid";
@@ -33,6 +33,15 @@ pub(crate) fn of_request(headers: &HeaderMap, auth_enabled: bool) -> Result<Tena
     Ok(first)
 }
 
+/// Reads the tenants that a query is for: several where `multi_tenant` allows it.
+pub(crate) fn of_read(headers: &HeaderMap, auth_enabled: bool, multi_tenant: bool) -> Result<TenantSet, TenantRefusal> {
+    let value = header_value(headers)?;
+    if !multi_tenant || value.is_empty() {
+        return of_request(headers, auth_enabled).map(TenantSet::from);
+    }
+    TenantSet::parse(value).map_err(|error| TenantRefusal { status: StatusCode::BAD_REQUEST, message: error.to_string() })
+}
+
 /// What `X-Scope-OrgID` says, empty where it is missing. Two that differ are refused: whoever checked one of them may not have seen the other.
 pub(crate) fn header_value(headers: &HeaderMap) -> Result<&str, TenantRefusal> {
     let bad = |message: &str| TenantRefusal { status: StatusCode::BAD_REQUEST, message: message.to_owned() };
@@ -54,6 +63,23 @@ mod tests {
             headers.insert(TENANT_HEADER, value.parse().unwrap());
         }
         of_request(&headers, auth).map(|t| t.to_string()).map_err(|e| (e.status.as_u16(), e.message))
+    }
+
+    #[test]
+    fn several_tenants_are_read_where_that_is_allowed() {
+        let of = |value: &str, multi_tenant: bool| {
+            let headers: HeaderMap = [(http::HeaderName::from_static(TENANT_HEADER), value.parse().unwrap())].into_iter().collect();
+            of_read(&headers, true, multi_tenant).map(|tenants| tenants.to_string()).map_err(|e| (e.status.as_u16(), e.message))
+        };
+        assert_eq!(of("b|a|b", true), Ok("a|b".to_owned()));
+        assert_eq!(of("a|a", true), Ok("a".to_owned()));
+        assert_eq!(of("a", true), Ok("a".to_owned()));
+        assert_eq!(of("a|b", false), Err((400, "multiple org IDs present".to_owned())));
+        for value in ["a|", "|", "|b"] {
+            assert_eq!(of(value, true), Err((400, "no org id".to_owned())), "{value}");
+        }
+        assert_eq!(of("a|../b", true), Err((400, "tenant ID '../b' contains unsupported character '/'".to_owned())));
+        assert_eq!(of("", true), Err((401, "no org id".to_owned())));
     }
 
     #[test]

@@ -71,7 +71,7 @@ async fn run(
     let Some(tenant) = world.scenario.tenants.get(question.tenant).cloned() else { return Ok(None) };
     let expr = logql::parse(query)?;
     let direction = if rng.random() { Direction::Forward } else { Direction::Backward };
-    let spec = QuerySpec { tenant, expr, evaluation, limit: LIMIT, direction, interval_ns: 0 };
+    let spec = QuerySpec { tenants: tenant.into(), expr, evaluation, limit: LIMIT, direction, interval_ns: 0 };
     let answer = mortal(world, rng, 12, engine.run(&spec)).await.transpose()?;
     world.with(|state| state.tally.queries += u64::from(answer.is_some()));
     Ok(answer.map(|(result, _, _)| result))
