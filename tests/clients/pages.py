@@ -13,16 +13,16 @@ def blocks(text):
     return [(m.group(1), m.group(2), text.count("\n", 0, m.start(2)) + 1) for m in FENCE.finditer(text)]
 
 
-def block(page, heading, language):
-    """The first block in `language` below that heading of a page."""
+def block(page, heading, language, number=0):
+    """The first block in `language` below that heading of a page, or a later one."""
     text = (DOCS / page).read_text(encoding="utf-8")
     start = re.search(r"^#+ %s$" % re.escape(heading), text, re.M)
     if not start:
         raise ValueError("%s has no heading '%s'" % (page, heading))
     found = [t for name, t, _ in blocks(text[start.end() :]) if name == language]
-    if not found:
+    if len(found) <= number:
         raise ValueError("%s has no block of %s below '%s'" % (page, language, heading))
-    return found[0]
+    return found[number]
 
 
 def filled(text, **values):

@@ -135,7 +135,7 @@ def alloy():
     files = [source / "main.go", source / "go.mod", source / "go.sum"]
 
     def make():
-        subprocess.run(["go", "build", "-o", folder / "parse", "."], cwd=source, check=True, env={**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"})
+        subprocess.run(["go", "build", "-o", folder / "parse", "."], cwd=source, check=True, env={**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false"})
 
     return [tools.cached(folder, files, make) / "parse"]
 
