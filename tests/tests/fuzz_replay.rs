@@ -39,6 +39,11 @@ fn push_bulk() {
 }
 
 #[test]
+fn push_hec() {
+    replay("push_hec", targets::push::hec);
+}
+
+#[test]
 fn push_json() {
     replay("push_json", targets::push::json);
 }

@@ -66,6 +66,11 @@ async fn store(ingester: &Ingester, request: HecRequest) -> Result<(), Fault> {
     if decoded.rejected.is_empty() { Ok(()) } else { Err(Fault::bad(Code::InvalidFormat, decoded.rejected.text())) }
 }
 
+/// Decodes and validates a request: the first half of [`handle_hec`], without its answer. Errors: why nothing of it can be stored.
+pub fn decode_hec(request: &HecRequest, limits: &IngestLimits, now: Timestamp) -> Result<Decoded, String> {
+    decode(request, limits, now).map_err(|fault| fault.text)
+}
+
 pub(super) fn decode(request: &HecRequest, limits: &IngestLimits, now: Timestamp) -> Result<Decoded, Fault> {
     let defaults = defaults_of(&request.query)?;
     let body = read_plain_body(request.content_encoding.as_deref(), &request.body, limits)?;

@@ -8,4 +8,4 @@ mod handler;
 mod tests;
 
 pub use answer::{hec_health, hec_no_acknowledgements, hec_refusal};
-pub use handler::{HecRequest, handle_hec};
+pub use handler::{HecRequest, decode_hec, handle_hec};

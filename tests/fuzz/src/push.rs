@@ -1,7 +1,8 @@
-//! The push decoders: a body as sent, a protobuf message, a JSON document, a bulk request, OpenTelemetry's logs, lines.
+//! The push decoders: a body as sent, a protobuf message, a JSON document, a bulk request, events of Splunk's collector, OpenTelemetry's logs, lines.
 
 use bytes::Bytes;
 use ingest_fn::elastic::{ElasticSettings, decode_bulk};
+use ingest_fn::hec::{HecRequest, decode_hec};
 use ingest_fn::{LineOptions, PushFormat, PushRequest, decode_push};
 use schema::{IngestLimits, TenantId, Timestamp};
 
@@ -57,6 +58,34 @@ pub fn bulk(data: &[u8]) {
     let Some((head, tail)) = ends.get(ends.len() / 2).and_then(|at| body.split_at_checked(*at)) else { return };
     if let (Ok(head), Ok(tail)) = (decode(head), decode(tail)) {
         assert_eq!(head.decoded.lines + tail.decoded.lines, rows.len() as u64, "the halves store what the whole does");
+    }
+}
+
+/// The bytes are events; after an `R` raw lines whose parameters are in the first of them, after a `T` events with tight limits. Every event is a row or a refusal.
+pub fn hec(data: &[u8]) {
+    let Some((first, body)) = data.split_first() else { return };
+    let mut limits = IngestLimits { max_decompressed_bytes: 1 << 20, ..IngestLimits::default() };
+    if *first == b'T' {
+        limits = IngestLimits { max_line_size: 64, max_label_value_length: 8, max_structured_metadata_entries_count: 2, ..limits };
+    }
+    let is_raw = *first == b'R';
+    let (query, body) = match body.iter().position(|byte| *byte == b'\n') {
+        Some(end) if is_raw => body.split_at(end),
+        _ => (&b""[..], body),
+    };
+    let query = String::from_utf8_lossy(query).into_owned();
+    let request = HecRequest { is_raw, query, content_encoding: None, body: Bytes::copy_from_slice(body), tenant: TenantId::default_tenant() };
+    let now = Timestamp(1_793_491_200_000_000_000);
+    let decoded = match decode_hec(&request, &limits, now) {
+        Ok(decoded) => decoded,
+        Err(reason) => return assert!(!reason.is_empty()),
+    };
+    assert_eq!(decode_hec(&request, &limits, now).as_ref(), Ok(&decoded), "accepted once, accepted twice");
+    assert_eq!(store::chunk::push_hash(&decoded.batch), store::chunk::push_hash(&decoded.batch.clone()));
+    // What serde reads as values one after the other; ours is more lenient.
+    let events: Result<Vec<serde_json::Value>, _> = serde_json::Deserializer::from_slice(body).into_iter().collect();
+    if let (false, Ok(events)) = (is_raw, events) {
+        assert_eq!(decoded.lines + decoded.rejected.lines(), events.len() as u64);
     }
 }
 
