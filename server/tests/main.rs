@@ -17,6 +17,8 @@ mod grpc;
 #[cfg(test)]
 mod hec;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod isolation;

@@ -5,6 +5,7 @@
 mod access;
 mod compactor;
 mod elasticsearch;
+mod http;
 mod overrides;
 mod raw;
 mod show;
@@ -28,6 +29,7 @@ use raw::{RawConfig, RawLabels, Scalar};
 
 pub(crate) use access::{AccessConfig, Right, SecretHashes, Tenants, Token, parse_tokens_file};
 pub(crate) use compactor::CompactorConfig;
+pub(crate) use http::HttpConfig;
 pub(crate) use overrides::{Overrides, parse_overrides};
 pub(crate) use show::duration as format_duration;
 pub(crate) use syslog::SyslogConfig;
@@ -47,6 +49,7 @@ pub struct Config {
     /// Whether a request without a tenant is refused. Off: it belongs to the tenant `fake`.
     pub(crate) auth_enabled: bool,
     pub(crate) access: AccessConfig,
+    pub(crate) http: HttpConfig,
     pub(crate) log: LogConfig,
     pub(crate) ingest: IngestConfig,
     pub(crate) firehose: FirehoseConfig,
@@ -158,6 +161,7 @@ impl Default for Config {
             role: Role::All,
             auth_enabled: false,
             access: AccessConfig::default(),
+            http: HttpConfig::default(),
             log: LogConfig { filter: "info".to_owned(), format: LogFormat::Text },
             ingest: IngestConfig { flush_interval: Duration::from_millis(500), flush_bytes: 8 << 20 },
             firehose: FirehoseConfig::default(),
@@ -242,6 +246,7 @@ impl Config {
             role: look.get("role", args.role.as_deref(), raw.role.as_ref(), d.role, Role::parse, ROLE)?,
             auth_enabled: look.get("auth.enabled", None, raw.auth.enabled.as_ref(), d.auth_enabled, parse_bool, SWITCH)?,
             access: look.access(&raw.auth)?,
+            http: look.http(&raw.http)?,
             log: look.log(&raw.log, d.log)?,
             ingest: IngestConfig {
                 flush_interval: look.get(

@@ -36,6 +36,7 @@ pub(super) struct RawConfig {
     pub(super) role: Option<Scalar>,
     pub(super) tls: RawTls,
     pub(super) auth: RawAuth,
+    pub(super) http: RawHttp,
     pub(super) log: RawLog,
     pub(super) ingest: RawIngest,
     pub(super) firehose: RawFirehose,
@@ -62,6 +63,19 @@ pub(super) struct RawAuth {
     pub(super) tokens_file: Option<Scalar>,
     /// `[[auth.tokens]]`
     pub(super) tokens: Vec<RawToken>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawHttp {
+    pub(super) max_connections: Option<Scalar>,
+    pub(super) head_timeout: Option<Scalar>,
+    pub(super) idle_timeout: Option<Scalar>,
+    pub(super) body_timeout: Option<Scalar>,
+    pub(super) body_stall_timeout: Option<Scalar>,
+    pub(super) write_timeout: Option<Scalar>,
+    pub(super) max_body_memory: Option<Scalar>,
+    pub(super) max_answer_memory: Option<Scalar>,
 }
 
 #[derive(Debug, Default, Deserialize)]

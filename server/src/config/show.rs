@@ -10,6 +10,7 @@ use super::Config;
 use super::access::show_access;
 use super::compactor::{show_compactor, tenant_limits_yaml};
 use super::elasticsearch::show_elasticsearch;
+use super::http::show_http;
 use super::syslog::show_syslog;
 use super::tls::show_tls;
 
@@ -67,6 +68,10 @@ impl Config {
         put("auth", String::new());
         put("  enabled", self.auth_enabled.to_string());
         for (key, value) in show_access(&self.access) {
+            put(&format!("  {key}"), value);
+        }
+        put("http", String::new());
+        for (key, value) in show_http(&self.http) {
             put(&format!("  {key}"), value);
         }
         put("log", String::new());

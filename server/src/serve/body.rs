@@ -9,17 +9,18 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
 
-/// How long a whole body may take to arrive.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// Bytes of bodies that may be in memory at once, over all requests.
-const MAX_HELD_BYTES: usize = 256 << 20;
+use crate::config::{HttpConfig, format_duration};
+
 /// What a declared length may reserve before a byte has arrived.
 const MAX_RESERVED_BYTES: usize = 4 << 20;
 
 /// Counts the bytes of bodies in memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct BodyMemory {
     held: AtomicUsize,
+    max_held: usize,
+    timeout: Duration,
+    stall_timeout: Duration,
 }
 
 /// A body and its share of the memory, which is given back on drop.
@@ -43,6 +44,10 @@ pub(crate) struct BodyRefusal {
 }
 
 impl BodyMemory {
+    pub(crate) fn new(config: &HttpConfig) -> Self {
+        Self { held: AtomicUsize::new(0), max_held: config.max_body_memory, timeout: config.body_timeout, stall_timeout: config.body_stall_timeout }
+    }
+
     /// Bytes held now.
     pub(crate) fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
@@ -55,19 +60,20 @@ impl BodyMemory {
         if declared.is_some_and(|length| length > limit) {
             return Err(too_large(limit));
         }
-        match tokio::time::timeout(READ_TIMEOUT, self.collect(body, declared.unwrap_or(0), limit)).await {
+        match tokio::time::timeout(self.timeout, self.collect(body, declared.unwrap_or(0), limit)).await {
             Ok(outcome) => outcome,
-            Err(_) => {
-                let message = format!("the request body did not arrive within {} s", READ_TIMEOUT.as_secs());
-                Err(BodyRefusal { status: StatusCode::REQUEST_TIMEOUT, message })
-            }
+            Err(_) => Err(too_slow(format!("the request body did not arrive within {}", format_duration(self.timeout)))),
         }
     }
 
     async fn collect(&self, mut body: Body, declared: usize, limit: usize) -> Result<HeldBody<'_>, BodyRefusal> {
         let mut share = Share { memory: self, bytes: 0 };
         let mut whole = BytesMut::new();
-        while let Some(frame) = body.frame().await {
+        loop {
+            let Ok(frame) = tokio::time::timeout(self.stall_timeout, body.frame()).await else {
+                return Err(too_slow(format!("nothing of the request body arrived for {}", format_duration(self.stall_timeout))));
+            };
+            let Some(frame) = frame else { break };
             let frame = frame.map_err(|error| BodyRefusal { status: StatusCode::BAD_REQUEST, message: format!("the request body cannot be read: {error}") })?;
             let Ok(data) = frame.into_data() else { continue };
             share.grow(data.len())?;
@@ -87,8 +93,9 @@ impl Share<'_> {
     fn grow(&mut self, bytes: usize) -> Result<(), BodyRefusal> {
         let before = self.memory.held.fetch_add(bytes, Ordering::Relaxed);
         self.bytes += bytes;
-        if before.saturating_add(bytes) > MAX_HELD_BYTES {
-            let message = format!("request refused, retry it: request bodies of {MAX_HELD_BYTES} bytes are already in memory");
+        let max = self.memory.max_held;
+        if before.saturating_add(bytes) > max {
+            let message = format!("request refused, retry it: request bodies of {max} bytes are already in memory");
             return Err(BodyRefusal { status: StatusCode::SERVICE_UNAVAILABLE, message });
         }
         Ok(())
@@ -101,6 +108,10 @@ impl Drop for Share<'_> {
     }
 }
 
+fn too_slow(message: String) -> BodyRefusal {
+    BodyRefusal { status: StatusCode::REQUEST_TIMEOUT, message }
+}
+
 fn too_large(limit: usize) -> BodyRefusal {
     let message = format!("request body too large: the limit is {limit} bytes; send smaller batches or raise limits.max_body_bytes");
     BodyRefusal { status: StatusCode::PAYLOAD_TOO_LARGE, message }
@@ -108,9 +119,13 @@ fn too_large(limit: usize) -> BodyRefusal {
 
 #[cfg(test)]
 mod tests {
-    use futures::stream;
+    use futures::{StreamExt as _, stream};
 
     use super::*;
+
+    fn memory() -> BodyMemory {
+        BodyMemory::new(&HttpConfig::default())
+    }
 
     fn chunks(sizes: &'static [usize]) -> Body {
         Body::from_stream(stream::iter(sizes.iter().map(|size| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; *size])))))
@@ -118,7 +133,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_holds_its_share_until_it_is_dropped() {
-        let memory = BodyMemory::default();
+        let memory = memory();
         let body = memory.read(&HeaderMap::new(), chunks(&[3, 4, 0, 5]), 12).await.unwrap();
         assert_eq!((body.bytes.len(), memory.held()), (12, 12));
         drop(body);
@@ -127,7 +142,7 @@ mod tests {
 
     #[tokio::test]
     async fn too_large_is_refused_while_reading_and_before() {
-        let memory = BodyMemory::default();
+        let memory = memory();
         let refusal = memory.read(&HeaderMap::new(), chunks(&[8, 5]), 12).await.unwrap_err();
         assert_eq!(refusal.status, StatusCode::PAYLOAD_TOO_LARGE);
         assert!(refusal.message.starts_with("request body too large: "), "{}", refusal.message);
@@ -138,9 +153,27 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_of_many_requests_share_a_bound() {
-        let memory = BodyMemory::default();
-        memory.held.store(MAX_HELD_BYTES - 5, Ordering::Relaxed);
+        let memory = memory();
+        let almost = HttpConfig::default().max_body_memory - 5;
+        memory.held.store(almost, Ordering::Relaxed);
         assert_eq!(memory.read(&HeaderMap::new(), chunks(&[6]), 12).await.unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(memory.held(), MAX_HELD_BYTES - 5);
+        assert_eq!(memory.held(), almost);
+    }
+
+    #[tokio::test]
+    async fn a_body_may_neither_pause_nor_dribble() {
+        let (short, long) = (Duration::from_millis(20), Duration::from_secs(3600));
+        let memory = BodyMemory::new(&HttpConfig { body_timeout: long, body_stall_timeout: short, ..HttpConfig::default() });
+        let pausing = Body::from_stream(stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"x"))]).chain(stream::pending()));
+        let refusal = memory.read(&HeaderMap::new(), pausing, 1000).await.unwrap_err();
+        assert_eq!((refusal.status, refusal.message.as_str()), (StatusCode::REQUEST_TIMEOUT, "nothing of the request body arrived for 20ms"));
+        let memory = BodyMemory::new(&HttpConfig { body_timeout: short, body_stall_timeout: long, ..HttpConfig::default() });
+        let dribbling = Body::from_stream(stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), ()))
+        }));
+        let refusal = memory.read(&HeaderMap::new(), dribbling, 1000).await.unwrap_err();
+        assert_eq!((refusal.status, refusal.message.as_str()), (StatusCode::REQUEST_TIMEOUT, "the request body did not arrive within 20ms"));
+        assert_eq!(memory.held(), 0);
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use parking_lot::Mutex;
 
+use crate::serve::connections::Ended;
 use crate::serve::state::App;
 
 /// Upper bounds in seconds of the duration histogram.
@@ -24,6 +25,8 @@ pub(crate) struct Metrics {
     pub(crate) failed_handshakes: AtomicU64,
     /// Connections that are open.
     pub(crate) connections: AtomicI64,
+    /// Connections that the server ended, by reason.
+    ended: [AtomicU64; Ended::ALL.len()],
     /// Requests that are being answered.
     pub(crate) in_flight: AtomicI64,
     /// Tails that are open.
@@ -53,6 +56,13 @@ impl Metrics {
                 *count += 1;
             }
             metrics.seconds += seconds;
+        }
+    }
+
+    /// Counts a connection that the server ended.
+    pub(crate) fn ended(&self, reason: Ended) {
+        if let Some((_, count)) = Ended::ALL.iter().zip(&self.ended).find(|(known, _)| **known == reason) {
+            count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -86,6 +96,10 @@ impl Metrics {
             self.failed_handshakes.load(Ordering::Relaxed),
         );
         single(out, "tarn_http_connections", "gauge", "Open connections.", self.connections.load(Ordering::Relaxed));
+        header(out, "tarn_http_connections_ended_total", "counter", "Connections that the server ended for what their clients did, or did not do.");
+        for (reason, count) in Ended::ALL.iter().zip(&self.ended) {
+            let _ = writeln!(out, "tarn_http_connections_ended_total{{reason=\"{}\"}} {}", reason.as_str(), count.load(Ordering::Relaxed));
+        }
         single(out, "tarn_http_requests_in_flight", "gauge", "Requests being answered.", self.in_flight.load(Ordering::Relaxed));
         single(out, "tarn_tails", "gauge", "Open tails.", self.tails.load(Ordering::Relaxed));
     }
@@ -99,6 +113,7 @@ pub(crate) fn render(app: &App) -> String {
     if app.config.syslog.is_on() {
         app.syslog.render(&mut out);
     }
+    single(&mut out, "tarn_http_answer_bytes", "gauge", "Bytes of answers in memory that clients have not read.", app.client_memory.answers());
     app.roles.render_metrics(&mut out);
     if app.config.role.compacts() {
         app.compactions.render(&mut out);

@@ -26,7 +26,6 @@ pub(crate) mod watched;
 use std::sync::Arc;
 
 use store::env::Env;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::compaction::Compaction;
@@ -44,7 +43,7 @@ pub(crate) use tenant::TENANT_HEADER;
 /// The socket listens before the store is checked; `/ready` tells the difference.
 pub(crate) async fn run(config: Config, log: LogControl) -> Result<(), TarnError> {
     let listen = config.listen;
-    let listener = TcpListener::bind(listen).await.map_err(|source| TarnError::Listen { address: listen, source })?;
+    let listener = connections::listen(listen).map_err(|source| TarnError::Listen { address: listen, source })?;
     let address = listener.local_addr().map_err(TarnError::io("read the listening address"))?;
     let env = Env::system();
     let app = Arc::new(App::new(Roles::open(&config, &env)?, config, env, log)?);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode, Uri};
 use schema::QueryLimits;
@@ -11,9 +11,12 @@ use schema::quote::quote;
 use serde::Serialize;
 
 use crate::config::{Config, format_duration};
-use crate::serve::router::{json, text};
+use crate::serve::router::{json, refused, text};
 use crate::serve::state::{App, Phase};
 use crate::serve::{metrics, tenant};
+
+/// Largest form with a log level.
+const MAX_LOG_LEVEL_BYTES: usize = 16 << 10;
 
 /// `GET /ready`: 200 once the store is checked and until the process is told to stop.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
@@ -84,7 +87,13 @@ pub(crate) async fn log_level(State(app): State<Arc<App>>) -> Response {
 }
 
 /// `POST /log_level?log_level=debug`, in the URL or as a form: takes effect at once and until the process ends.
-pub(crate) async fn set_log_level(State(app): State<Arc<App>>, uri: Uri, form: String) -> Response {
+pub(crate) async fn set_log_level(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let body = match app.bodies.read(&head.headers, body, MAX_LOG_LEVEL_BYTES).await {
+        Ok(body) => body,
+        Err(refusal) => return refused(&refusal, "\n"),
+    };
+    let (uri, form) = (head.uri, String::from_utf8_lossy(&body.bytes));
     let level = parameter(&form, "log_level").or_else(|| parameter(uri.query().unwrap_or_default(), "log_level")).unwrap_or_default();
     // The form of a filter such as store=debug is escaped by most clients.
     let level = level.replace("%3D", "=").replace("%2C", ",");

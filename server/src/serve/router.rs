@@ -132,13 +132,16 @@ async fn read(State(app): State<Arc<App>>, request: Request) -> Response {
         Ok(form) => form.bytes.clone(),
         Err(refusal) => return refused(&refusal, ""),
     };
+    if app.client_memory.answers() > app.config.http.max_answer_memory {
+        return unavailable("request refused, retry it: clients leave too many answers unread");
+    }
     let query = head.uri.query().unwrap_or_default().to_owned();
     let takes_gzip = compress::takes_gzip(&head.headers);
     let answer = app.roles.read(ReadRequest { method: head.method, path: head.uri.path().to_owned(), query, form, headers: head.headers, tenants }).await;
     respond(compress::for_client(takes_gzip, answer).await)
 }
 
-fn refused(refusal: &BodyRefusal, end: &str) -> Response {
+pub(crate) fn refused(refusal: &BodyRefusal, end: &str) -> Response {
     let mut response = text(refusal.status, format!("{}{end}", refusal.message));
     if refusal.status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

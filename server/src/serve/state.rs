@@ -1,5 +1,7 @@
 //! What every handler sees.
 
+use std::sync::Arc;
+
 use schema::Timestamp;
 use store::env::Env;
 use tokio::sync::watch;
@@ -10,6 +12,7 @@ use crate::logging::LogControl;
 use crate::roles::Roles;
 use crate::serve::access::Access;
 use crate::serve::body::BodyMemory;
+use crate::serve::connections::ClientMemory;
 use crate::serve::metrics::Metrics;
 use crate::serve::schedule::ScheduleMetrics;
 use crate::serve::syslog::SyslogMetrics;
@@ -28,6 +31,7 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     pub(crate) bodies: BodyMemory,
     pub(crate) syslog: SyslogMetrics,
+    pub(crate) client_memory: Arc<ClientMemory>,
     pub(crate) compactions: ScheduleMetrics,
     pub(crate) started: Timestamp,
     phase: watch::Sender<Phase>,
@@ -58,6 +62,7 @@ impl App {
     /// Errors: a file that a setting names.
     pub(crate) fn new(roles: Roles, config: Config, env: Env, log: LogControl) -> Result<Self, TarnError> {
         let started = env.now();
+        let bodies = BodyMemory::new(&config.http);
         Ok(Self {
             access: Access::open(&config.access, config.firehose.access_key.is_some())?,
             tls: config.tls.as_ref().map(Tls::open).transpose()?,
@@ -66,8 +71,9 @@ impl App {
             roles,
             log,
             metrics: Metrics::default(),
-            bodies: BodyMemory::default(),
             syslog: SyslogMetrics::default(),
+            bodies,
+            client_memory: Arc::default(),
             compactions: ScheduleMetrics::default(),
             started,
             phase: watch::Sender::new(Phase::Starting),

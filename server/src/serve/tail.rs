@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use crate::roles::{LiveTail, ReadRequest};
+use crate::serve::connections::Ended;
 use crate::serve::observe::Counted;
 use crate::serve::router::{respond, text, unavailable};
 use crate::serve::state::App;
@@ -19,8 +20,6 @@ use crate::serve::tenant;
 
 /// Pause between two pings, as Loki makes it.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
-/// A client that takes longer to accept one frame is gone, or will never catch up.
-const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take to answer a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A client has nothing to say.
@@ -68,7 +67,7 @@ async fn run(app: Arc<App>, mut socket: WebSocket, begun: Result<Box<dyn LiveTai
     };
     if let Some((code, reason)) = end {
         let frame = CloseFrame { code, reason: shortened(&reason).into() };
-        let _ = tokio::time::timeout(SEND_TIMEOUT, socket.send(Message::Close(Some(frame)))).await;
+        let _ = tokio::time::timeout(app.config.http.write_timeout, socket.send(Message::Close(Some(frame)))).await;
     }
     // Until the client has closed too, so that it reads the frame and no reset.
     let closed = async { while let Some(Ok(_)) = socket.recv().await {} };
@@ -94,14 +93,16 @@ async fn follow(app: &App, socket: &mut WebSocket, mut tail: Box<dyn LiveTail>) 
                 Some(Ok(_)) => continue,
             },
         };
-        match tokio::time::timeout(SEND_TIMEOUT, socket.send(message)).await {
+        // A client that takes longer to accept one frame is gone, or will never catch up.
+        match tokio::time::timeout(app.config.http.write_timeout, socket.send(message)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a tail's client left");
                 return None;
             }
             Err(_) => {
-                tracing::info!(seconds = SEND_TIMEOUT.as_secs(), "a tail's client does not read: closed");
+                app.metrics.ended(Ended::WriteTimeout);
+                tracing::info!(seconds = app.config.http.write_timeout.as_secs(), "a tail's client does not read: closed");
                 return None;
             }
         }
