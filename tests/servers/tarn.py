@@ -82,9 +82,10 @@ def wait_ready(process, url):
     raise RuntimeError("tarn was not ready after a minute")
 
 
-def get(url, path, **parameters):
+def get(url, path, tenant=None, **parameters):
     """The JSON that a GET answers."""
-    with urllib.request.urlopen(url + path + "?" + urllib.parse.urlencode(parameters), timeout=60) as answer:
+    headers = {"X-Scope-OrgID": tenant} if tenant else {}
+    with urllib.request.urlopen(urllib.request.Request(url + path + "?" + urllib.parse.urlencode(parameters), headers=headers), timeout=60) as answer:
         return json.load(answer)
 
 

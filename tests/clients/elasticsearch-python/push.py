@@ -37,7 +37,7 @@ def documents():
 
 
 sent = 0
-for ok, item in helpers.streaming_bulk(client, documents(), chunk_size=100):
+for ok, item in helpers.streaming_bulk(client, documents(), chunk_size=40):
     assert ok, item
     sent += 1
 

@@ -1,4 +1,6 @@
-"""Logs every line of a file through OpenTelemetry's SDK and its OTLP exporter over HTTP or gRPC. Usage: push.py URL LINES http|grpc COMPRESSION
+"""Logs every line of a file through OpenTelemetry's SDK and its OTLP exporter over HTTP or gRPC. Usage: push.py URL LINES http|grpc COMPRESSION [retries]
+
+The exporter warns of each retry; with `retries` only what it gives up counts as a failure.
 
 Line N has the attribute `n`, a severity by N modulo 3, and the ids of a trace made from N.
 """
@@ -15,10 +17,10 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
-URL, PATH, PROTOCOL, COMPRESSION = sys.argv[1:]
+URL, PATH, PROTOCOL, COMPRESSION, *MODE = sys.argv[1:]
 SEVERITIES = ((SeverityNumber.INFO, "INFO"), (SeverityNumber.WARN, "WARN"), (SeverityNumber.ERROR, "ERROR"))
-# 2 batches at least, of a size that is no divisor of anything.
-BATCH = 99
+# 2 batches at least, of a size that is no divisor of anything; more where some are to be repeated.
+BATCH = 43 if MODE == ["retries"] else 99
 
 # The exporter logs what it could not deliver, and does not raise.
 failures = []
@@ -29,7 +31,7 @@ class Failures(logging.Handler):
         failures.append(record.getMessage())
 
 
-logging.getLogger("opentelemetry").addHandler(Failures(level=logging.WARNING))
+logging.getLogger("opentelemetry").addHandler(Failures(level=logging.ERROR if MODE == ["retries"] else logging.WARNING))
 resource = Resource.create({"service.name": "opentelemetry-%s-%s" % (PROTOCOL, COMPRESSION), "deployment.environment": "test", "host.name": "h1", "host.arch": ["a", "b"]})
 provider = LoggerProvider(resource=resource)
 if PROTOCOL == "grpc":

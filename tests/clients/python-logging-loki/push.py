@@ -1,16 +1,33 @@
-"""Logs every line of a file through python-logging-loki. Usage: push.py URL LINES
+"""Logs every line of a file through python-logging-loki. Usage: push.py URL LINES [retries]
 
-The library sends one request per line, so the lines are spread over threads with a logger each.
+The library sends one request per line, so the lines are spread over threads with a logger each. It repeats nothing. With `retries` the session that it sends with does, as
+requests lets it.
 """
 import logging
 import sys
 import threading
 
 import logging_loki
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
-URL, PATH = sys.argv[1:]
+URL, PATH, *MODE = sys.argv[1:]
 THREADS = 16
 failures = []
+
+
+class Session(requests.Session):
+    """Repeats what was refused or not answered. POST is not among the methods that urllib3 repeats by itself, since other servers would do twice what they are asked twice."""
+
+    def __init__(self):
+        super().__init__()
+        retry = Retry(total=10, status_forcelist=[429, 502, 503, 504], allowed_methods=None, backoff_factor=0.1)
+        self.mount("http://", HTTPAdapter(max_retries=retry))
+
+
+if MODE == ["retries"]:
+    logging_loki.emitter.LokiEmitter.session_class = Session
 
 
 class Handler(logging_loki.LokiHandler):

@@ -1,4 +1,6 @@
-//! Logs every line of a file through tracing-loki (protobuf with `Content-Encoding: snappy`). Usage: client-of-tracing-loki URL LINES
+//! Logs every line of a file through tracing-loki (protobuf with `Content-Encoding: snappy`). Usage: client-of-tracing-loki URL LINES [retries]
+//!
+//! A request that failed is repeated until the layer is told to shut down: with `retries` that is when standard input ends.
 
 use std::error::Error;
 
@@ -11,8 +13,9 @@ const BURST: usize = 100;
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(url), Some(path)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: client-of-tracing-loki URL LINES".into());
+        return Err("usage: client-of-tracing-loki URL LINES [retries]".into());
     };
+    let retries = arguments.next().as_deref() == Some("retries");
     let text = std::fs::read_to_string(path)?;
 
     let (layer, controller, task) = tracing_loki::builder()
@@ -34,6 +37,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         if pushed % BURST == 0 {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
+    }
+    if retries {
+        tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await??;
     }
     controller.shutdown().await;
     sender.await?;
