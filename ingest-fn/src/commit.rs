@@ -241,6 +241,8 @@ impl Shared {
             if queues.closed {
                 return Err(CommitError::ShuttingDown);
             }
+            // Before anybody can flush it.
+            self.metrics.queued();
             queues.of(tenant, self.settings.flush_interval).add(push, &self.settings)
         };
         self.metrics.waiting(self.waiting_bytes());

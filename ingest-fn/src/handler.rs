@@ -7,7 +7,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, X_CONTENT
 use crate::commit::Ingester;
 use crate::content::{estimate_decoded_bytes, estimate_encoded_bytes};
 use crate::error::{CommitError, PushError};
-use crate::reject::{DiscardReason, Rejections};
+use crate::reject::Rejections;
 use crate::request::{Decoded, PushFormat, PushRequest, decode_push};
 
 /// Bodies up to this size are decoded where they are; larger ones take long enough to be moved off the reactor.
@@ -32,9 +32,7 @@ pub async fn handle_push(ingester: &Ingester, request: PushRequest<'_>) -> PushR
         Ok(stored) if stored.rejected.is_empty() => PushResponse { status: StatusCode::NO_CONTENT, body: String::new(), headers: Vec::new() },
         Ok(stored) => error_response(StatusCode::BAD_REQUEST, &stored.rejected.text()),
         Err(error) => {
-            if matches!(error, PushError::TooLarge { .. }) {
-                ingester.metrics().discard(DiscardReason::RequestBodyTooLarge, 1, u64::try_from(body_bytes).unwrap_or(u64::MAX));
-            }
+            ingester.metrics().failed(&error, body_bytes);
             PushResponse::from(&error)
         }
     };

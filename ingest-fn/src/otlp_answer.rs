@@ -12,7 +12,6 @@ use crate::commit::Ingester;
 use crate::content::{BodyFormat, otlp_format};
 use crate::error::PushError;
 use crate::handler::store;
-use crate::reject::DiscardReason;
 use crate::request::PushRequest;
 
 /// What became of a request, before anybody's answer is made of it.
@@ -53,9 +52,7 @@ pub(crate) async fn store_otlp(ingester: &Ingester, request: &PushRequest<'_>) -
         Ok(stored) if stored.lines == 0 => Outcome::AllRefused { message: stored.rejected.text() },
         Ok(stored) => Outcome::Partly { rejected: stored.rejected.lines(), message: stored.rejected.text() },
         Err(error) => {
-            if matches!(error, PushError::TooLarge { .. }) {
-                ingester.metrics().discard(DiscardReason::RequestBodyTooLarge, 1, u64::try_from(request.body.len()).unwrap_or(u64::MAX));
-            }
+            ingester.metrics().failed(&error, request.body.len());
             Outcome::Failed(error)
         }
     }

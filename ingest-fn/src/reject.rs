@@ -21,6 +21,8 @@ pub enum DiscardReason {
     TooFarInFuture,
     /// No labels at all (only without service name discovery).
     MissingLabels,
+    /// Labels that cannot be read, or that no client may set; counted once per push, as none of it is stored.
+    InvalidLabels,
     /// More labels than `max_label_names_per_series`.
     TooManyLabels,
     /// A label name longer than `max_label_name_length`.
@@ -43,12 +45,13 @@ pub enum DiscardReason {
 
 impl DiscardReason {
     /// Every reason, in the order of their discriminants.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::LineTooLong,
         Self::InvalidUtf8,
         Self::TooOld,
         Self::TooFarInFuture,
         Self::MissingLabels,
+        Self::InvalidLabels,
         Self::TooManyLabels,
         Self::LabelNameTooLong,
         Self::LabelValueTooLong,
@@ -68,6 +71,7 @@ impl DiscardReason {
             Self::TooOld => "greater_than_max_sample_age",
             Self::TooFarInFuture => "too_far_in_future",
             Self::MissingLabels => "missing_labels",
+            Self::InvalidLabels => "invalid_labels",
             Self::TooManyLabels => "max_label_names_per_series",
             Self::LabelNameTooLong => "label_name_too_long",
             Self::LabelValueTooLong => "label_value_too_long",

@@ -72,7 +72,7 @@ pub(crate) async fn deliver(State(app): State<Arc<App>>, request: Request) -> Re
         (_, Ok(tenant)) => tenant,
         (_, Err(refusal)) => return refuse(refusal.status, &format!("{}; set firehose.access_key and firehose.tenant", refusal.message)),
     };
-    let body = match app.bodies.read(&head.headers, body, app.config.ingest_limits.max_body_bytes).await {
+    let body = match app.push_body(&head.headers, body).await {
         Ok(body) => body,
         Err(refusal) => return refuse(refusal.status, &refusal.message),
     };

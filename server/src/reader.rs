@@ -21,30 +21,40 @@ pub(crate) fn open(client: &ObjectClient, env: &Env, config: &Config, limits: Ar
         Some(disk) => cache.with_disk(disk),
         None => cache,
     };
-    Arc::new(Engine(Api::with_limits(client.clone(), env.clone(), config.query_limits.clone(), limits, cache)))
+    let api = Api::with_limits(client.clone(), env.clone(), config.query_limits.clone(), limits, cache.clone());
+    Arc::new(Engine { api, cache })
 }
 
 #[derive(Debug)]
-struct Engine(Api);
+struct Engine {
+    api: Api,
+    cache: ChunkCache,
+}
 
 impl ReadRole for Engine {
     fn read(&self, request: ReadRequest) -> BoxFuture<'_, Option<RoleAnswer>> {
         let ReadRequest { method, path, query, form, headers, tenants } = request;
         let request = ApiRequest { method, path, query, body: form, headers, tenants };
-        let answer =
-            self.0.handle(request).map(|answer| answer.map(|response| RoleAnswer { status: response.status, headers: response.headers, body: response.body }));
+        let answer = self
+            .api
+            .handle(request)
+            .map(|answer| answer.map(|response| RoleAnswer { status: response.status, headers: response.headers, body: response.body }));
         answer.boxed()
     }
 
     fn tail(&self, request: ReadRequest) -> Result<TailStart, Box<RoleAnswer>> {
-        let checked = self.0.tail_request(&request.path, &request.query, &request.headers, &request.tenants);
+        let checked = self.api.tail_request(&request.path, &request.query, &request.headers, &request.tenants);
         let request = checked.map_err(|error| Box::new(RoleAnswer::text(error.status(), error.to_string())))?;
-        let api = self.0.clone();
+        let api = self.api.clone();
         let start = async move {
             let tail = api.tail(request).await.map_err(|error| error.to_string())?;
             Ok(Box::new(Following(tail)) as Box<dyn LiveTail>)
         };
         Ok(start.boxed())
+    }
+
+    fn render_metrics(&self, out: &mut String) {
+        self.cache.render_prometheus(out);
     }
 }
 

@@ -93,6 +93,9 @@ pub(crate) trait ReadRole: fmt::Debug + Send + Sync {
 
     /// Checks what a tail is asked for, and returns what begins it. Errors: what is answered in place of an upgrade.
     fn tail(&self, request: ReadRequest) -> Result<TailStart, Box<RoleAnswer>>;
+
+    /// Appends its metrics.
+    fn render_metrics(&self, out: &mut String);
 }
 
 /// Begins a tail. Errors: the text for the close frame.
@@ -233,7 +236,17 @@ impl Roles {
         if let Some(IngestRole { ingester, .. }) = &self.ingest {
             ingester.metrics().render_prometheus(out);
         }
+        if let Some(reader) = &self.reader {
+            reader.render_metrics(out);
+        }
         self.client.stats().render_prometheus(out);
+    }
+
+    /// Counts a push of which nothing was read because it says that it is too large.
+    pub(crate) fn count_unread(&self, bytes: usize) {
+        if let Some(IngestRole { ingester, .. }) = &self.ingest {
+            ingester.metrics().refused_unread(u64::try_from(bytes).unwrap_or(u64::MAX));
+        }
     }
 }
 

@@ -27,6 +27,8 @@ mod limits;
 #[cfg(test)]
 mod malformed;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod patterns;
 #[cfg(test)]
 mod push;

@@ -102,7 +102,12 @@ pub async fn handle_firehose(ingester: &Ingester, settings: &Settings, request: 
     let id = request_id.unwrap_or_default();
     let response = match result {
         Ok(()) => answer(StatusCode::OK, &id, now, None),
-        Err(refusal) => answer(refusal.status(), &id, now, Some(&refusal.to_string())),
+        Err(refusal) => {
+            if let Refusal::Body(error) = &refusal {
+                ingester.metrics().failed(error, body_bytes);
+            }
+            answer(refusal.status(), &id, now, Some(&refusal.to_string()))
+        }
     };
     ingester.metrics().answered(response.status, body_bytes);
     response

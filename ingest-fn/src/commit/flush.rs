@@ -16,6 +16,7 @@ use crate::metrics::FlushResult;
 /// Writes `waiting` as one object and answers each push with the same outcome. One PUT, no other request unless the store is in doubt.
 pub(super) async fn run(shared: Arc<Shared>, tenant: TenantId, waiting: Vec<Waiting>) {
     let pushes = waiting.len();
+    shared.metrics.flush_began();
     let mut batches = Vec::with_capacity(pushes);
     let mut clients: Vec<(oneshot::Sender<Result<(), CommitError>>, Room)> = Vec::with_capacity(pushes);
     for Waiting { batch, reply, room } in waiting {
@@ -30,6 +31,7 @@ pub(super) async fn run(shared: Arc<Shared>, tenant: TenantId, waiting: Vec<Wait
             tracing::warn!(%tenant, pushes, %error, "flush failed");
         }
     }
+    shared.metrics.flush_ended(pushes);
     for (reply, room) in clients {
         drop(room);
         // The client may have gone; its rows are stored all the same.

@@ -41,6 +41,8 @@ struct Share<'a> {
 pub(crate) struct BodyRefusal {
     pub(crate) status: StatusCode,
     pub(crate) message: String,
+    /// How large the body is, as far as is known, if it is too large.
+    pub(crate) bytes: usize,
 }
 
 impl BodyMemory {
@@ -57,8 +59,8 @@ impl BodyMemory {
     pub(crate) async fn read(&self, headers: &HeaderMap, body: Body, limit: usize) -> Result<HeldBody<'_>, BodyRefusal> {
         let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
         let declared = declared.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
-        if declared.is_some_and(|length| length > limit) {
-            return Err(too_large(limit));
+        if let Some(length) = declared.filter(|length| *length > limit) {
+            return Err(too_large(limit, length));
         }
         match tokio::time::timeout(self.timeout, self.collect(body, declared.unwrap_or(0), limit)).await {
             Ok(outcome) => outcome,
@@ -74,11 +76,11 @@ impl BodyMemory {
                 return Err(too_slow(format!("nothing of the request body arrived for {}", format_duration(self.stall_timeout))));
             };
             let Some(frame) = frame else { break };
-            let frame = frame.map_err(|error| BodyRefusal { status: StatusCode::BAD_REQUEST, message: format!("the request body cannot be read: {error}") })?;
+            let frame = frame.map_err(|error| refusal(StatusCode::BAD_REQUEST, format!("the request body cannot be read: {error}")))?;
             let Ok(data) = frame.into_data() else { continue };
             share.grow(data.len())?;
             if share.bytes > limit {
-                return Err(too_large(limit));
+                return Err(too_large(limit, share.bytes));
             }
             if whole.is_empty() {
                 whole.reserve(declared.min(MAX_RESERVED_BYTES).max(data.len()));
@@ -96,7 +98,7 @@ impl Share<'_> {
         let max = self.memory.max_held;
         if before.saturating_add(bytes) > max {
             let message = format!("request refused, retry it: request bodies of {max} bytes are already in memory");
-            return Err(BodyRefusal { status: StatusCode::SERVICE_UNAVAILABLE, message });
+            return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, message));
         }
         Ok(())
     }
@@ -109,12 +111,16 @@ impl Drop for Share<'_> {
 }
 
 fn too_slow(message: String) -> BodyRefusal {
-    BodyRefusal { status: StatusCode::REQUEST_TIMEOUT, message }
+    refusal(StatusCode::REQUEST_TIMEOUT, message)
 }
 
-fn too_large(limit: usize) -> BodyRefusal {
+fn too_large(limit: usize, bytes: usize) -> BodyRefusal {
     let message = format!("request body too large: the limit is {limit} bytes; send smaller batches or raise limits.max_body_bytes");
-    BodyRefusal { status: StatusCode::PAYLOAD_TOO_LARGE, message }
+    BodyRefusal { bytes, ..refusal(StatusCode::PAYLOAD_TOO_LARGE, message) }
+}
+
+fn refusal(status: StatusCode, message: String) -> BodyRefusal {
+    BodyRefusal { status, message, bytes: 0 }
 }
 
 #[cfg(test)]
@@ -144,7 +150,7 @@ mod tests {
     async fn too_large_is_refused_while_reading_and_before() {
         let memory = memory();
         let refusal = memory.read(&HeaderMap::new(), chunks(&[8, 5]), 12).await.unwrap_err();
-        assert_eq!(refusal.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!((refusal.status, refusal.bytes), (StatusCode::PAYLOAD_TOO_LARGE, 13));
         assert!(refusal.message.starts_with("request body too large: "), "{}", refusal.message);
         let headers = HeaderMap::from_iter([(header::CONTENT_LENGTH, http::HeaderValue::from_static("13"))]);
         assert_eq!(memory.read(&headers, chunks(&[]), 12).await.unwrap_err().status, StatusCode::PAYLOAD_TOO_LARGE);

@@ -66,7 +66,7 @@ async fn elastic(State(app): State<Arc<App>>, request: Request) -> Response {
         Err(_) if head.method == Method::GET || head.method == Method::HEAD => TenantId::default_tenant(),
         Err(missing) => return refusal(missing.status, &missing.message),
     };
-    let body = match app.bodies.read(&head.headers, incoming, app.config.ingest_limits.max_body_bytes).await {
+    let body = match app.push_body(&head.headers, incoming).await {
         Ok(body) => body,
         Err(unread) => return refusal(unread.status, &unread.message),
     };

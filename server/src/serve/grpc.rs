@@ -60,7 +60,7 @@ pub(crate) async fn call(method: GrpcMethod, State(app): State<Arc<App>>, reques
             None => return text(StatusCode::NOT_IMPLEMENTED, format!("grpc-encoding {named} is not supported: only {ENCODINGS_TEXT} are")),
         },
     };
-    let body = match app.bodies.read(&head.headers, incoming, app.config.ingest_limits.max_body_bytes.saturating_add(FRAME_BYTES)).await {
+    let body = match app.push_body_within(&head.headers, incoming, app.config.ingest_limits.max_body_bytes.saturating_add(FRAME_BYTES)).await {
         Ok(body) => body,
         Err(refusal) => return text(refusal.status, refusal.message),
     };

@@ -47,7 +47,7 @@ async fn collect(State(app): State<Arc<App>>, request: Request) -> Response {
         Ok(tenant) => tenant,
         Err(refusal) => return refused(refusal.status, true, &refusal.message),
     };
-    let body = match app.bodies.read(&head.headers, incoming, app.config.ingest_limits.max_body_bytes).await {
+    let body = match app.push_body(&head.headers, incoming).await {
         Ok(body) => body,
         Err(refusal) => return refused(refusal.status, true, &refusal.message),
     };

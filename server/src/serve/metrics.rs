@@ -118,6 +118,7 @@ pub(crate) fn render(app: &App) -> String {
     if app.config.role.compacts() {
         app.compactions.render(&mut out);
     }
+    single(&mut out, "tarn_ready", "gauge", "Whether /ready says so: 1 or 0.", u8::from(app.is_ready()));
     header(&mut out, "tarn_build_info", "gauge", "Always 1.");
     let _ = writeln!(out, "tarn_build_info{{version=\"{}\",role=\"{}\"}} 1", env!("CARGO_PKG_VERSION"), app.config.role.as_str());
     single(

@@ -8,6 +8,7 @@ mod compress;
 mod connections;
 mod elastic;
 mod grpc;
+mod health;
 mod hec;
 mod metrics;
 mod observe;
@@ -63,6 +64,7 @@ pub(crate) async fn run(config: Config, log: LogControl) -> Result<(), TarnError
     };
     if outcome.is_ok() && app.phase() == Phase::Ready {
         let _compaction = start_compaction(&app);
+        let _health = OwnedTask::spawn(health::run(Arc::clone(&app)));
         tokio::select! {
             () = shutdown::signal() => {}
             // The accept loop ends only when it is told to; if it ends otherwise, the process must not linger deaf.

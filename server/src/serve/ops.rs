@@ -18,9 +18,10 @@ use crate::serve::{metrics, tenant};
 /// Largest form with a log level.
 const MAX_LOG_LEVEL_BYTES: usize = 16 << 10;
 
-/// `GET /ready`: 200 once the store is checked and until the process is told to stop.
+/// `GET /ready`: 200 once the store is checked and until the process is told to stop, but for times in which the store does not answer.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     match app.phase() {
+        Phase::Ready if app.store_health.is_broken() => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: the store does not answer\n"),
         Phase::Ready => text(StatusCode::OK, "ready\n"),
         Phase::Starting => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: the store is being checked\n"),
         Phase::Stopping => text(StatusCode::SERVICE_UNAVAILABLE, "not ready: the server is stopping\n"),
@@ -91,7 +92,7 @@ pub(crate) async fn set_log_level(State(app): State<Arc<App>>, request: Request)
     let (head, body) = request.into_parts();
     let body = match app.bodies.read(&head.headers, body, MAX_LOG_LEVEL_BYTES).await {
         Ok(body) => body,
-        Err(refusal) => return refused(&refusal, "\n"),
+        Err(refusal) => return refused(refusal.status, &refusal.message, "\n"),
     };
     let (uri, form) = (head.uri, String::from_utf8_lossy(&body.bytes));
     let level = parameter(&form, "log_level").or_else(|| parameter(uri.query().unwrap_or_default(), "log_level")).unwrap_or_default();

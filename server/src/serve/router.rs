@@ -14,7 +14,6 @@ use serde::Serialize;
 use crate::firehose;
 use crate::roles::{LINES, OTLP_LOGS, ReadRequest, RoleAnswer};
 use crate::serve::access::{Guarded, guard};
-use crate::serve::body::BodyRefusal;
 use crate::serve::observe::{Observed, observe};
 use crate::serve::state::App;
 use crate::serve::{compress, elastic, grpc, hec, ops, rules, tail, tenant};
@@ -100,7 +99,7 @@ async fn push(State(app): State<Arc<App>>, request: Request) -> Response {
             let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
             return ingest_fn::otlp_refusal(status, content_type, message).map(Body::from);
         }
-        refused(&BodyRefusal { status, message: message.to_owned() }, "\n")
+        refused(status, message, "\n")
     };
     if let Some(reason) = app.phase().refusal() {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, reason);
@@ -109,7 +108,7 @@ async fn push(State(app): State<Arc<App>>, request: Request) -> Response {
         Ok(tenant) => tenant,
         Err(refusal) => return refuse(refusal.status, &refusal.message),
     };
-    let body = match app.bodies.read(&head.headers, incoming, app.config.ingest_limits.max_body_bytes).await {
+    let body = match app.push_body(&head.headers, incoming).await {
         Ok(body) => body,
         Err(refusal) => return refuse(refusal.status, &refusal.message),
     };
@@ -130,7 +129,7 @@ async fn read(State(app): State<Arc<App>>, request: Request) -> Response {
     };
     let form = match app.bodies.read(&head.headers, incoming, MAX_FORM_BYTES).await {
         Ok(form) => form.bytes.clone(),
-        Err(refusal) => return refused(&refusal, ""),
+        Err(refusal) => return refused(refusal.status, &refusal.message, ""),
     };
     if app.client_memory.answers() > app.config.http.max_answer_memory {
         return unavailable("request refused, retry it: clients leave too many answers unread");
@@ -141,9 +140,10 @@ async fn read(State(app): State<Arc<App>>, request: Request) -> Response {
     respond(compress::for_client(takes_gzip, answer).await)
 }
 
-pub(crate) fn refused(refusal: &BodyRefusal, end: &str) -> Response {
-    let mut response = text(refusal.status, format!("{}{end}", refusal.message));
-    if refusal.status == StatusCode::SERVICE_UNAVAILABLE {
+/// A refusal in text; one for want of room is worth another try.
+pub(crate) fn refused(status: StatusCode, message: &str, end: &str) -> Response {
+    let mut response = text(status, format!("{message}{end}"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response

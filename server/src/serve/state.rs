@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
+use http::{HeaderMap, StatusCode};
 use schema::Timestamp;
 use store::env::Env;
 use tokio::sync::watch;
@@ -11,8 +13,9 @@ use crate::error::TarnError;
 use crate::logging::LogControl;
 use crate::roles::Roles;
 use crate::serve::access::Access;
-use crate::serve::body::BodyMemory;
+use crate::serve::body::{BodyMemory, BodyRefusal, HeldBody};
 use crate::serve::connections::ClientMemory;
+use crate::serve::health::StoreHealth;
 use crate::serve::metrics::Metrics;
 use crate::serve::schedule::ScheduleMetrics;
 use crate::serve::syslog::SyslogMetrics;
@@ -32,6 +35,7 @@ pub(crate) struct App {
     pub(crate) bodies: BodyMemory,
     pub(crate) syslog: SyslogMetrics,
     pub(crate) client_memory: Arc<ClientMemory>,
+    pub(crate) store_health: StoreHealth,
     pub(crate) compactions: ScheduleMetrics,
     pub(crate) started: Timestamp,
     phase: watch::Sender<Phase>,
@@ -74,10 +78,32 @@ impl App {
             syslog: SyslogMetrics::default(),
             bodies,
             client_memory: Arc::default(),
+            store_health: StoreHealth::default(),
             compactions: ScheduleMetrics::default(),
             started,
             phase: watch::Sender::new(Phase::Starting),
         })
+    }
+
+    /// The body of a push. One that is too large counts as discarded.
+    pub(crate) async fn push_body(&self, headers: &HeaderMap, body: Body) -> Result<HeldBody<'_>, BodyRefusal> {
+        self.push_body_within(headers, body, self.config.ingest_limits.max_body_bytes).await
+    }
+
+    /// As [`Self::push_body`], of at most `limit` bytes.
+    pub(crate) async fn push_body_within(&self, headers: &HeaderMap, body: Body, limit: usize) -> Result<HeldBody<'_>, BodyRefusal> {
+        let read = self.bodies.read(headers, body, limit).await;
+        if let Err(refusal) = &read
+            && refusal.status == StatusCode::PAYLOAD_TOO_LARGE
+        {
+            self.roles.count_unread(refusal.bytes);
+        }
+        read
+    }
+
+    /// Whether requests can be answered.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.phase() == Phase::Ready && !self.store_health.is_broken()
     }
 
     pub(crate) fn phase(&self) -> Phase {

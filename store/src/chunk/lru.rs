@@ -25,6 +25,11 @@ impl<V: Clone> Lru<V> {
         Self { entries: HashMap::new(), by_use: BTreeMap::new(), clock: 0, weight: 0, max_weight }
     }
 
+    /// The weight of all entries.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
+    }
+
     pub(crate) fn get(&mut self, key: &str) -> Option<V> {
         let entry = self.entries.get_mut(key)?;
         self.clock += 1;
