@@ -1,6 +1,10 @@
 //! No request without a tenant's credentials gets a byte of that tenant's: every read route, every form of a path, every way to name a tenant.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+
+use proptest::strategy::{Strategy, ValueTree as _};
+use proptest::test_runner::TestRunner;
 
 use crate::support::{Server, THEN, client, json_push, raw};
 
@@ -72,11 +76,154 @@ fn reads() -> Vec<(&'static str, String, bool)> {
     ]
 }
 
+/// A push in each protocol that is right in itself, and says B wherever it can say anything. What else it says is told apart by `n`.
+struct Write {
+    path: &'static str,
+    content_type: &'static str,
+    headers: &'static str,
+    body: fn(usize) -> String,
+}
+
+const TWO_LINES: &str = "application/x-ndjson";
+const JSON: &str = "application/json";
+
+fn writes() -> Vec<Write> {
+    fn loki(n: usize) -> String {
+        let labels = [("job", "intruder"), ("__tenant_id__", "b"), ("tenant", "b"), ("X_Scope_OrgID", "b")];
+        json_push(&labels, &[(THEN + n as i64, "intruder")])
+    }
+    fn legacy(n: usize) -> String {
+        let at = format!("2023-11-14T22:13:20.{n:09}Z");
+        format!(r#"{{"streams":[{{"labels":"{{job=\"intruder\",__tenant_id__=\"b\"}}","entries":[{{"ts":"{at}","line":"intruder"}}]}}]}}"#)
+    }
+    fn otlp(n: usize) -> String {
+        let attribute = |key: &str| format!(r#"{{"key":"{key}","value":{{"stringValue":"b"}}}}"#);
+        let attributes = ["tenant", "tenant.id", "__tenant_id__", "X-Scope-OrgID", "service.namespace"].map(attribute).join(",");
+        let at = THEN + n as i64;
+        format!(
+            r#"{{"resourceLogs":[{{"resource":{{"attributes":[{attributes}]}},"scopeLogs":[{{"scope":{{"attributes":[{attributes}]}},"logRecords":[{{"timeUnixNano":"{at}","attributes":[{attributes}],"body":{{"stringValue":"intruder"}}}}]}}]}}]}}"#
+        )
+    }
+    fn bulk(n: usize) -> String {
+        let document = document(n);
+        ["b", "../b", "t=b/l0", "../../t=b/l0"]
+            .map(|index| format!("{{\"create\":{{\"_index\":\"{index}\",\"_id\":\"{n}\",\"routing\":\"b\",\"tenant\":\"b\"}}}}\n{document}\n"))
+            .concat()
+    }
+    fn document(n: usize) -> String {
+        format!(r#"{{"@timestamp":{},"message":"intruder {n}","tenant":"b","_tenant":"b","X-Scope-OrgID":"b","__tenant_id__":"b"}}"#, THEN / 1_000_000)
+    }
+    fn lines(n: usize) -> String {
+        format!("{{\"time\":{},\"message\":\"intruder\",\"tenant\":\"b\",\"__tenant_id__\":\"b\"}}\n", THEN + n as i64)
+    }
+    fn firehose(n: usize) -> String {
+        // "intruder\n"
+        format!(r#"{{"requestId":"r{n}","timestamp":{},"records":[{{"data":"aW50cnVkZXIK"}}]}}"#, THEN / 1_000_000)
+    }
+    fn event(n: usize) -> String {
+        format!(r#"{{"event":"intruder {n}","time":1700000000.5,"host":"b","index":"b","fields":{{"tenant":"b","__tenant_id__":"b"}}}}"#)
+    }
+    fn raw_line(n: usize) -> String {
+        format!("intruder {n}\n")
+    }
+    let at = |path, content_type, body| Write { path, content_type, headers: "", body };
+    vec![
+        at("/loki/api/v1/push", JSON, loki),
+        at("/loki/api/v1/push?X-Scope-OrgID=b&tenant=b", JSON, loki),
+        at("/api/prom/push", JSON, legacy),
+        at("/otlp/v1/logs", JSON, otlp),
+        at("/otlp/v1/logs?tenant=b", JSON, otlp),
+        at("/tarn/api/v1/push?labels=__tenant_id__%3D%22b%22%2Ctenant%3D%22b%22&line_field=message", TWO_LINES, lines),
+        at("/_bulk", TWO_LINES, bulk),
+        at("/_bulk?tenant=b&routing=b", TWO_LINES, bulk),
+        at("/_bulk/", TWO_LINES, bulk),
+        at("/b/_bulk", TWO_LINES, bulk),
+        at("/..%2ft=b%2fl0/_bulk", TWO_LINES, bulk),
+        at("/elasticsearch/_bulk", TWO_LINES, bulk),
+        at("/elasticsearch/..%2fb/_bulk", TWO_LINES, bulk),
+        at("/b/_doc", JSON, document),
+        at("/t=b/_doc/..%2f..%2ft=b", JSON, document),
+        at("/b/_create/b", JSON, document),
+        at("/services/collector/event?index=b", JSON, event),
+        at("/services/collector/raw?host=b&index=b&source=b", "text/plain", raw_line),
+        Write {
+            path: "/aws/firehose",
+            content_type: JSON,
+            headers: "x-amz-firehose-common-attributes: {\"commonAttributes\":{\"lbl_tenant\":\"b\",\"lbl___tenant_id__\":\"b\",\"X-Scope-OrgID\":\"b\"}}\r\n",
+            body: firehose,
+        },
+    ]
+}
+
+/// Routes that neither read nor write anything of a tenant, or are asked for in other tests of this file.
+const OTHERS: [&str; 18] = [
+    "/log_level",
+    "/services",
+    "/loki/api/v1/status/buildinfo",
+    "/loki/api/v1/format_query",
+    "/prometheus/api/v1/rules",
+    "/prometheus/api/v1/alerts",
+    "/_license",
+    "/_xpack",
+    "/_nodes",
+    "/_monitoring/bulk",
+    "/elasticsearch",
+    "/elasticsearch/",
+    "/",
+    "/{index}",
+    "/{index}/_refresh",
+    "/loki/api/v1/{*path}",
+    "/api/prom/{*path}",
+    "/tarn/api/v1/{*path}",
+];
+/// Below these everything is an answer to a question about the server (`ingest-fn/src/elastic/handshake.rs`).
+const QUESTIONS: [&str; 11] = [
+    "/_xpack/",
+    "/_cluster/",
+    "/_nodes/",
+    "/_cat/",
+    "/_index_template/",
+    "/_component_template/",
+    "/_template/",
+    "/_ilm/",
+    "/_alias/",
+    "/_data_stream/",
+    "/_ingest/",
+];
+
 /// Ways to ask for tenant B that are not its id itself.
 fn odd_tenants() -> Vec<String> {
     let odd = [
-        "../b", "b/", "b%2f", "%62", ".", "..", "./b", "a/../b", "B", "b,a", "a,b", "a|b", "b|a", "|b", "b|", "b;a", "*", "b*", "\"b\"", "b\\", "t=b", "b/l0",
-        "bb", "a b",
+        "../b",
+        "b/",
+        "b%2f",
+        "%62",
+        ".",
+        "..",
+        "./b",
+        "a/../b",
+        "B",
+        "b,a",
+        "a,b",
+        "a|b",
+        "b|a",
+        "|b",
+        "b|",
+        "b;a",
+        "*",
+        "b*",
+        "\"b\"",
+        "b\\",
+        "t=b",
+        "b/l0",
+        "bb",
+        "a b",
+        "b\u{200b}",
+        "\u{ff42}",
+        "b\u{301}",
+        "\u{e9}",
+        "a\tb",
+        "b\u{a0}",
     ];
     odd.into_iter().map(str::to_owned).chain(["b".repeat(151), "b|".repeat(80) + "a", format!("{}|b", "a".repeat(150))]).collect()
 }
@@ -133,6 +280,12 @@ fn forms_of(path: &str) -> Vec<String> {
         path.to_uppercase(),
         format!("http://b{path}"),
     ]
+}
+
+fn plain_and_other_forms(path: &str) -> Vec<String> {
+    let others = forms_of(path);
+    let plain = vec![path.to_owned(); others.len()];
+    [plain, others].concat()
 }
 
 async fn get(server: &Server, target: &str, headers: &str) -> String {
@@ -282,30 +435,18 @@ async fn nothing_of_b(server: &Server) {
 #[tokio::test]
 async fn nobody_writes_or_deletes_for_a_tenant_without_its_token() {
     let (server, _config) = with_tokens().await;
-    let push = json_push(&[("job", "intruder")], &[(THEN, "intruder")]);
     let attempts = attempts().into_iter().filter(|headers| !(headers.contains("writer-secret") && headers.contains("x-scope-orgid: b")));
     for headers in attempts {
-        let length = push.len();
-        for path in [
-            "/loki/api/v1/push",
-            "/api/prom/push",
-            "/loki/api/v1/push?X-Scope-OrgID=b",
-            "/tarn/api/v1/push?app=x",
-            "/otlp/v1/logs",
-            "/_bulk",
-            "/x/_doc",
-            "/logproto.Pusher/Push",
-            "/services/collector",
-            "/services/collector/raw",
-            "/services/collector/ack",
-            "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
-        ] {
-            let request = format!(
-                "POST {path} HTTP/1.1\r\nhost: x\r\n{headers}content-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{push}"
-            );
-            let answer = raw(&server, request.as_bytes()).await;
+        for write in writes() {
+            let answer = written(&server, &write, 0, &headers).await;
             // A's own id, given with others that are not looked at, is A's to write to.
-            assert!(answer.starts_with("HTTP/1.1 4") || headers.contains("X-Scope-OrgID: a\r\n"), "{headers:?}: {answer}");
+            let is_refused = ["HTTP/1.1 400 ", "HTTP/1.1 401 ", "HTTP/1.1 403 "].iter().any(|start| answer.starts_with(start));
+            assert!(is_refused || headers.contains("X-Scope-OrgID: a\r\n"), "{} {headers:?}: {answer}", write.path);
+        }
+        // gRPC has tests of its own (grpc.rs).
+        for path in ["/logproto.Pusher/Push", "/opentelemetry.proto.collector.logs.v1.LogsService/Export", "/services/collector/ack"] {
+            let answer = raw(&server, format!("POST {path} HTTP/1.1\r\nhost: x\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n").as_bytes()).await;
+            assert!(answer.starts_with("HTTP/1.1 4"), "{path} {headers:?}: {answer}");
         }
         for method in ["POST", "PUT", "DELETE"] {
             let target = "/loki/api/v1/delete?query=%7Bjob%3D~%22.%2B%22%7D&start=0000000000";
@@ -324,6 +465,127 @@ async fn nobody_writes_or_deletes_for_a_tenant_without_its_token() {
             assert!(answer.starts_with("HTTP/1.1 403 ") || answer.starts_with("HTTP/1.1 301 "), "{path}: {answer}");
         }
     }
+    assert_eq!(server.stored_rows("b"), 1);
+    assert_eq!(stored_tenants(&server.store), ["a", "b"]);
+    let lines = get(&server, &format!("/loki/api/v1/query_range?query=%7Bjob%3D~%22.%2B%22%7D&{WINDOW}"), "authorization: Bearer beta-secret\r\n").await;
+    assert!(lines.contains(MARKER) && !lines.contains("intruder"), "{lines}");
+}
+
+async fn written(server: &Server, write: &Write, n: usize, headers: &str) -> String {
+    let body = (write.body)(n);
+    let (path, content_type, own, length) = (write.path, write.content_type, write.headers, body.len());
+    let head =
+        format!("POST {path} HTTP/1.1\r\nhost: x\r\n{headers}{own}content-type: {content_type}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    raw(server, (head + &body).as_bytes()).await
+}
+
+/// A push is stored for the tenant of its token, or of its header where there are no tokens, and nothing in it names another.
+#[tokio::test]
+async fn a_push_is_its_tenants_whatever_it_says() {
+    let (tokens, _config) = with_tokens().await;
+    let header = with_two_tenants(&[("TARN_AUTH_ENABLED", "true")], |tenant| ("x-scope-orgid", tenant.to_owned())).await;
+    for (server, of_a) in [(&tokens, "authorization: Bearer alpha-secret\r\n"), (&header, "x-scope-orgid: a\r\n")] {
+        let mut before = server.stored_rows("a");
+        for (n, write) in writes().iter().enumerate() {
+            let answer = written(server, write, n, of_a).await;
+            assert!(answer.starts_with("HTTP/1.1 20"), "{}: {answer}", write.path);
+            assert!(!answer.contains("\"errors\":true"), "{}: {answer}", write.path);
+            let after = server.stored_rows("a");
+            assert!(after > before, "{}: the push is not A's", write.path);
+            before = after;
+        }
+        assert_eq!((server.stored_rows("b"), server.stored_rows("fake")), (1, 0));
+        assert_eq!(stored_tenants(&server.store), ["a", "b"]);
+    }
+}
+
+/// What these tests ask for is every route that there is: one that is new has to be added.
+#[test]
+fn every_route_is_asked_for() {
+    let sources = [include_str!("../src/serve/router.rs"), include_str!("../src/serve/elastic.rs")].map(|text| text.split("#[cfg(test)]").next().unwrap());
+    let literals = regex::Regex::new(r#""(/[^"\s]*)""#).unwrap();
+    let mut routes: BTreeSet<String> = sources.iter().flat_map(|text| literals.captures_iter(text).map(|found| found[1].to_owned())).collect();
+    routes.extend(["/otlp/v1/logs".to_owned(), "/tarn/api/v1/push".to_owned()]);
+    assert!(routes.len() > 60, "{routes:?}");
+    let asked: Vec<String> = reads().iter().map(|(path, _, _)| (*path).to_owned()).chain(writes().iter().map(|write| write.path.to_owned())).collect();
+    let is_asked = |route: &str| {
+        // A parameter of a route is anything without a slash.
+        let pattern = regex::escape(route).replace(r"\{", "{").replace(r"\}", "}");
+        let pattern = regex::Regex::new(r"\{[^}]*\}").unwrap().replace_all(&pattern, "[^/?]+").into_owned();
+        let pattern = regex::Regex::new(&format!(r"^{pattern}(\?|$)")).unwrap();
+        asked.iter().any(|path| pattern.is_match(path))
+    };
+    let missing: Vec<&String> = routes
+        .iter()
+        .filter(|route| !is_asked(route) && !OTHERS.contains(&route.as_str()) && !QUESTIONS.iter().any(|prefix| route.starts_with(prefix)))
+        .filter(|route| *route != "/elasticsearch/{*path}" && *route != "/api/prom/tail")
+        .collect();
+    assert!(missing.is_empty(), "no test of tenants asks for {missing:?}");
+}
+
+/// Requests put together at random: any route, any form of its path, any method, any credentials but B's, any way to name B.
+#[tokio::test]
+async fn no_request_that_is_put_together_at_random_reaches_another_tenant() {
+    const REQUESTS: usize = 1500;
+    let (server, _config) = with_tokens().await;
+    let mut targets: Vec<(String, String)> = Vec::new();
+    for (path, query, _) in reads() {
+        targets.extend(plain_and_other_forms(path).into_iter().map(|form| (form, query.clone())));
+    }
+    for write in writes() {
+        let (path, query) = write.path.split_once('?').unwrap_or((write.path, ""));
+        targets.extend(plain_and_other_forms(path).into_iter().map(|form| (form, query.to_owned())));
+    }
+    let credentials = [
+        "",
+        // More often than the others, which are refused whatever else there is.
+        "authorization: Bearer alpha-secret\r\n",
+        "authorization: Bearer alpha-secret\r\n",
+        "authorization: Bearer alpha-secret\r\n",
+        "authorization: Bearer alpha-secret\r\n",
+        "AUTHORIZATION: bearer alpha-secret\r\n",
+        "authorization: Basic YTphbHBoYS1zZWNyZXQ=\r\n",
+        "authorization: ApiKey YTphbHBoYS1zZWNyZXQ=\r\n",
+        "authorization: Bearer ops-secret\r\n",
+        "authorization: Bearer beta-secre\r\n",
+        "authorization:\tBearer\talpha-secret\r\n",
+        "x-amz-firehose-access-key: alpha-secret\r\n",
+    ];
+    let mut names: Vec<String> = odd_tenants();
+    names.extend(["b", "a", " b", "b ", "\tb\t", "b\t|\ta", "a | b"].map(str::to_owned));
+    let headers = ["x-scope-orgid", "X-Scope-OrgID", "X-SCOPE-ORGID", "x-scope-org-id", "x_scope_orgid", "x-tenant", "forwarded", "x-forwarded-user"];
+    let bodies: Vec<(&str, fn(usize) -> String)> = writes().into_iter().map(|write| (write.content_type, write.body)).collect();
+    let (targets_len, bodies_len, names_len) = (targets.len(), bodies.len(), names.len());
+    let strategy = (
+        0..targets_len,
+        0..credentials.len(),
+        proptest::collection::vec((0..headers.len(), 0..names_len), 0..2),
+        proptest::option::of((0..headers.len(), 0..names_len)),
+        0..5_usize,
+        0..=bodies_len,
+    );
+    let mut runner = TestRunner::deterministic();
+    let (mut answered, mut refused) = (0, 0);
+    for n in 0..REQUESTS {
+        let (target, credential, named, parameter, method, body) = strategy.new_tree(&mut runner).unwrap().current();
+        let (path, query) = &targets[target];
+        let parameter = parameter
+            .map_or_else(String::new, |(header, name)| format!("&{}={}", headers[header], names[name].replace(|c: char| !c.is_ascii_alphanumeric(), "%62")));
+        let method = ["GET", "POST", "PUT", "DELETE", "HEAD"][method];
+        let (content_type, body) = bodies.get(body).map_or(("application/x-www-form-urlencoded", query.clone()), |(kind, make)| (*kind, make(n)));
+        let named: String = named.iter().map(|(header, name)| format!("{}: {}\r\n", headers[*header], names[*name])).collect();
+        let head = format!(
+            "{method} {path}?{query}{parameter} HTTP/1.1\r\nhost: x\r\n{}{named}content-type: {content_type}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            credentials[credential],
+            body.len()
+        );
+        let answer = raw(&server, (head.clone() + &body).as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 "), "{head}{body}: {answer}");
+        assert!(!answer.contains(MARKER), "{head}{body}: {answer}");
+        *(if answer.starts_with("HTTP/1.1 2") { &mut answered } else { &mut refused }) += 1;
+    }
+    // Neither kind is rare, or the test tries nothing.
+    assert!(answered > REQUESTS / 20 && refused > REQUESTS / 4, "{answered} answered, {refused} refused");
     assert_eq!(server.stored_rows("b"), 1);
     assert_eq!(stored_tenants(&server.store), ["a", "b"]);
     let lines = get(&server, &format!("/loki/api/v1/query_range?query=%7Bjob%3D~%22.%2B%22%7D&{WINDOW}"), "authorization: Bearer beta-secret\r\n").await;

@@ -149,7 +149,7 @@ pub(crate) async fn raw(server: &Server, request: &[u8]) -> String {
     let _ = stream.write_all(request).await;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
-    String::from_utf8(answer).unwrap()
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// Runs the binary to its end.
