@@ -129,6 +129,32 @@ async fn limit_direction_and_interval() {
     );
 }
 
+/// Rows of one stream at one instant, whose structured metadata sorts otherwise than they lie.
+#[tokio::test]
+async fn a_limit_cuts_rows_of_one_instant_alike_with_and_without_the_optimizer() {
+    let row = |line: &str, trace: &[&str]| {
+        let metadata = trace.iter().map(|trace| ("trace", (*trace).to_owned())).collect();
+        (r#"{app="a"}"#, SECOND, line.to_owned(), metadata)
+    };
+    let optimized = engine(&[vec![row("1", &["z"]), row("2", &[]), row("3", &["a"])]], 1).await;
+    let plain = Engine { optimize: false, ..optimized.clone() };
+    for engine in [optimized, plain] {
+        for (direction, limit, expected) in [
+            (Direction::Forward, 1, vec!["1"]),
+            (Direction::Forward, 2, vec!["1", "2"]),
+            (Direction::Backward, 1, vec!["3"]),
+            (Direction::Backward, 2, vec!["2", "3"]),
+            (Direction::Backward, 3, vec!["1", "2", "3"]),
+        ] {
+            let query = QuerySpec { direction, limit, ..logs(r#"{app="a"}"#, 0, 60 * SECOND) };
+            let answer = run(&engine, &query).await;
+            let mut lines: Vec<String> = entries(&answer).into_iter().map(|(_, _, line)| line).collect();
+            lines.sort_unstable();
+            assert_eq!(lines, expected, "{direction:?} {limit}, optimizer: {}", engine.optimize);
+        }
+    }
+}
+
 #[tokio::test]
 async fn counts_over_steps() {
     let engine = engine(&two_chunks(), 2).await;

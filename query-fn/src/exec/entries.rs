@@ -18,12 +18,12 @@ use super::plan::{one_input_plan, properties, stream_of};
 use super::scan::ChunkScanExec;
 use super::statistics::ScanStatistics;
 use super::stop::StopState;
-use crate::labels::LabelsView;
+use crate::labels::{Category, LabelsView};
 use crate::logical::Direction;
 use crate::logical::columns::{IDENTITY, LINE, POSITION, TIMESTAMP};
 
-/// One partition with at most `limit` rows, sorted: by time in the query's direction, then by label text, then by position in
-/// the query's direction. Of copies of a row, the one that sorts first is kept, whichever comes first: a row that the limit
+/// One partition with at most `limit` rows, sorted: by time in the query's direction, then by the text of the stream's labels, then by
+/// position in the query's direction: rows of one stream are cut off in the order in which they lie in a chunk, as a scan with a limit does. Of copies of a row, the one that sorts first is kept, whichever comes first: a row that the limit
 /// has pushed out never has to come back.
 /// With an interval, a row is kept only if it lies at least that far from the kept row before it.
 /// Memory: the kept rows; with an interval, one row for each distinct timestamp.
@@ -113,13 +113,40 @@ impl DisplayAs for EntriesExec {
 one_input_plan!(EntriesExec, "EntriesExec");
 
 /// Order of the answer.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug)]
 struct Rank {
     /// The timestamp, negated for backward queries.
     time: i128,
     labels: Arc<Labels>,
     /// Counted from the far end for backward queries.
     place: u64,
+}
+
+impl Rank {
+    /// What is compared. Rows of two tenants can have the same place, so all labels are part of it, behind everything else.
+    fn key(&self) -> (i128, &str, u64, &[u8]) {
+        (self.time, &self.labels.text, self.place, &self.labels.encoded)
+    }
+}
+
+impl PartialEq for Rank {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Rank {}
+
+impl PartialOrd for Rank {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Rank {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
 }
 
 /// A kept row.
@@ -131,8 +158,8 @@ struct Found {
     line: Box<[u8]>,
 }
 
-/// An encoded set and the text that it sorts by.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// An encoded set and the text that it sorts by, which is that of the stream's labels alone.
+#[derive(Debug)]
 struct Labels {
     text: String,
     encoded: Box<[u8]>,
@@ -293,7 +320,7 @@ impl Labels {
     fn decode(encoded: &[u8]) -> Result<Self> {
         let view = LabelsView::decode(encoded)?;
         let mut text = String::new();
-        for label in view.iter() {
+        for label in view.iter().filter(|label| label.category == Category::Stream) {
             text.push_str(label.name);
             text.push('=');
             text.push_str(label.value);
