@@ -46,8 +46,8 @@ impl<'a> FieldBody<'a> {
 
 #[derive(Debug, Serialize)]
 struct ValuesBody {
-    values: Vec<String>,
     limit: usize,
+    values: Vec<String>,
 }
 
 impl Call<'_> {
@@ -62,7 +62,7 @@ impl Call<'_> {
     pub(super) async fn detected_field_values(&self, name: &str) -> Result<ApiResponse, QueryError> {
         let (mut fields, limit) = self.find_fields().await?;
         let Some(field) = fields.remove(name) else { return ApiResponse::of(&NothingFound {}) };
-        ApiResponse::of(&ValuesBody { values: field.values.into_iter().take(limit).collect(), limit })
+        ApiResponse::of(&ValuesBody { limit, values: field.values.into_iter().take(limit).collect() })
     }
 
     /// The fields of the newest lines, and how many of them (or of their values) were asked for.

@@ -12,7 +12,7 @@ async fn three_days() -> Server {
         for (app, pause) in [("a", HOUR), ("b", 90 * MINUTE)] {
             let start = midnight() + day * DAY;
             let lines: Vec<(i64, String)> = (0..DAY / pause).map(|n| (start + n * pause, format!("{app} {day} {n}"))).collect();
-            let entries: Vec<(i64, &str, &[(&str, &str)])> = lines.iter().map(|(at, line)| (*at, line.as_str(), &[][..])).collect();
+            let entries: Vec<Entry<'_>> = lines.iter().map(|(at, line)| (*at, line.as_str(), &[][..])).collect();
             push(&server, &[("app", app)], &entries).await;
         }
     }

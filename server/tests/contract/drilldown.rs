@@ -227,7 +227,7 @@ async fn d11_filter_choices() {
     let fields = get(&server, "detected_fields", &with(r#"{service_name="api"}"#)).await.json();
     assert!(fields["fields"].as_array().unwrap().iter().all(|field| field["label"].is_string() && field["type"].is_string()));
     let values = get(&server, "detected_field/level/values", &with(r#"{service_name="api"}"#)).await;
-    assert_eq!(values.ok(), "{\"values\":[\"info\",\"warn\"],\"limit\":1000}\n");
+    assert_eq!(values.ok(), "{\"limit\":1000,\"values\":[\"info\",\"warn\"]}\n");
 }
 
 /// D12: error analysis.

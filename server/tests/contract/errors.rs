@@ -42,7 +42,7 @@ async fn s09_more_lines_than_allowed() {
 async fn s09_a_query_out_of_time() {
     let server = Server::start(&[QUICK, ("TARN_LIMITS_QUERY_TIMEOUT", "1ms")]).await;
     // Milliseconds a line, on any machine far more than a millisecond in all.
-    let lines: Vec<(i64, &str, &[(&str, &str)])> = (0..300).map(|n| (THEN + n * 1000, "abcdefghij", &[][..])).collect();
+    let lines: Vec<Entry<'_>> = (0..300).map(|n| (THEN + n * 1000, "abcdefghij", &[][..])).collect();
     push(&server, SHOP, &lines).await;
     let slow = r#"{app="shop"} | line_format `{{ regexReplaceAll "[a-e]+[f-j]+" (repeat 10000 __line__) "${0}" }}`"#;
     let text = "request timed out, decrease the duration of the request or add more label matchers (prefer exact match over regex match) to reduce the amount of data processed";

@@ -136,7 +136,7 @@ async fn r10_r11_detected_fields_and_their_values() {
     let strings = |name| (name, "string");
     assert_eq!(kinds, [strings("detected_level"), strings("level"), strings("msg"), ("size", "bytes"), ("took", "duration"), strings("trace_id")]);
     let values = get(&server, "detected_field/status/values", &during(&[("query", r#"{app="api"}"#), limit])).await;
-    assert_eq!(values.ok(), "{\"values\":[\"200\",\"500\"],\"limit\":1000}\n");
+    assert_eq!(values.ok(), "{\"limit\":1000,\"values\":[\"200\",\"500\"]}\n");
     assert_eq!(get(&server, "detected_field/nothing/values", &during(&[("query", r#"{app="api"}"#), limit])).await.ok(), "{}\n");
     let metric = get(&server, "detected_fields", &during(&[("query", r#"rate({app="api"}[1m])"#), limit])).await;
     assert_eq!(metric.refusal().0, 400);

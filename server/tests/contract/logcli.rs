@@ -45,8 +45,7 @@ async fn s10_query_s11_12_pages_through_equal_times_in_both_directions() {
     let lines: Vec<(i64, String)> = (0..2500).map(|n| (THEN + n / 7 * 1_000_000, format!("line {n:04}"))).collect();
     for part in [&lines[..1300], &lines[1300..]] {
         for (app, odd) in [("a", 0), ("b", 1)] {
-            let own: Vec<(i64, &str, &[(&str, &str)])> =
-                part.iter().enumerate().filter(|(n, _)| n % 2 == odd).map(|(_, (at, line))| (*at, line.as_str(), &[][..])).collect();
+            let own: Vec<Entry<'_>> = part.iter().enumerate().filter(|(n, _)| n % 2 == odd).map(|(_, (at, line))| (*at, line.as_str(), &[][..])).collect();
             push(&server, &[("app", app)], &own).await;
         }
     }
@@ -65,7 +64,7 @@ async fn s10_query_s11_12_pages_through_equal_times_in_both_directions() {
 async fn s10_query_limits_are_exact() {
     let server = Server::start(&[QUICK]).await;
     let lines: Vec<String> = (0..10).map(|n| format!("line {n}")).collect();
-    let same: Vec<(i64, &str, &[(&str, &str)])> = lines.iter().map(|line| (THEN + SECOND, line.as_str(), &[][..])).collect();
+    let same: Vec<Entry<'_>> = lines.iter().map(|line| (THEN + SECOND, line.as_str(), &[][..])).collect();
     push(&server, SHOP, &same).await;
     for limit in [1, 3, 9, 10, 11] {
         for direction in ["FORWARD", "BACKWARD"] {
@@ -153,7 +152,7 @@ async fn s10_detected_fields() {
     assert!(fields.ok().ends_with("],\"limit\":100}\n"), "{}", fields.text());
     assert!(fields.json()["fields"].as_array().unwrap().iter().all(|field| field["cardinality"].is_u64() && field["type"].is_string()));
     let values = get_with(&server, "detected_field/status/values", &parameters, &[AGENT]).await;
-    assert_eq!(values.ok(), "{\"values\":[\"200\",\"500\"],\"limit\":100}\n");
+    assert_eq!(values.ok(), "{\"limit\":100,\"values\":[\"200\",\"500\"]}\n");
 }
 
 /// Times in the list are whole seconds, since logcli reads integers.

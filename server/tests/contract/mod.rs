@@ -39,6 +39,9 @@ const FLAG: (&str, &str) = ("X-Loki-Response-Encoding-Flags", "categorize-labels
 /// Logs Drilldown sends this with every request of its own.
 const DRILLDOWN: (&str, &str) = ("X-Query-Tags", "Source=grafana-lokiexplore-app");
 
+/// Time, line, structured metadata.
+type Entry<'a> = (i64, &'a str, &'a [(&'a str, &'a str)]);
+
 /// An answer as it came.
 #[derive(Debug)]
 struct Answer {
@@ -159,8 +162,8 @@ async fn instant(server: &Server, query: &str) -> Answer {
     get_with(server, "query", &[("direction", "backward"), ("query", query), ("time", &time)], &[FLAG]).await
 }
 
-/// Pushes entries of one stream: (time, line, structured metadata).
-async fn push(server: &Server, labels: &[(&str, &str)], entries: &[(i64, &str, &[(&str, &str)])]) {
+/// Pushes entries of one stream.
+async fn push(server: &Server, labels: &[(&str, &str)], entries: &[Entry<'_>]) {
     let object = |pairs: &[(&str, &str)]| -> serde_json::Map<String, Value> { pairs.iter().map(|(n, v)| ((*n).to_owned(), json!(v))).collect() };
     let values: Vec<Value> = entries.iter().map(|(at, line, metadata)| json!([at.to_string(), line, object(metadata)])).collect();
     let body = json!({"streams": [{"stream": object(labels), "values": values}]}).to_string();
@@ -170,17 +173,17 @@ async fn push(server: &Server, labels: &[(&str, &str)], entries: &[(i64, &str, &
 
 const SHOP: &[(&str, &str)] = &[("app", "shop"), ("env", "prod")];
 const API: &[(&str, &str)] = &[("app", "api"), ("env", "dev")];
-const SHOP_LINES: &[(i64, &str, &[(&str, &str)])] = &[
+const SHOP_LINES: &[Entry<'static>] = &[
     (THEN + SECOND, r#"level=info msg="start" took=12ms size=1KB"#, &[("trace_id", "t1")]),
     (THEN + 2 * SECOND, r#"level=error msg="<down> & out" took=250ms size=2KB"#, &[("trace_id", "t2")]),
     (THEN + 3 * SECOND, "plain words", &[]),
 ];
-const API_LINES: &[(i64, &str, &[(&str, &str)])] = &[
+const API_LINES: &[Entry<'static>] = &[
     (THEN + 4 * SECOND, r#"{"level":"warn","status":500,"user":{"id":7}}"#, &[]),
     (THEN + 5 * SECOND, r#"{"level":"info","status":200,"user":{"id":8}}"#, &[]),
 ];
 
-fn bytes(lines: &[(i64, &str, &[(&str, &str)])]) -> usize {
+fn bytes(lines: &[Entry<'_>]) -> usize {
     lines.iter().map(|(_, line, _)| line.len()).sum()
 }
 

@@ -94,7 +94,7 @@ async fn t_url_names_may_hold_slashes_and_escapes() {
         assert_eq!(send(&server, "GET", &format!("/loki/api/v1/{path}?{during}"), &[], b"").await.ok(), "{}\n", "{path}");
     }
     let values = send(&server, "GET", &format!("/loki/api/v1/detected_field/user%5Fid/values?{during}"), &[], b"").await;
-    assert_eq!(values.ok(), "{\"values\":[\"7\",\"8\"],\"limit\":1000}\n");
+    assert_eq!(values.ok(), "{\"limit\":1000,\"values\":[\"7\",\"8\"]}\n");
 }
 
 /// What Grafana forwards of the browser changes nothing.
@@ -178,7 +178,7 @@ async fn t_time_s11_06_every_form_of_a_time_is_read() {
         assert_eq!(get(&server, "labels", &during).await.ok(), "{\"status\":\"success\",\"data\":[\"app\",\"env\",\"service_name\"]}\n", "{start}");
         assert_eq!(get(&server, "detected_labels", &during).await.json()["detectedLabels"].as_array().unwrap().len(), 3, "{start}");
         assert_eq!(get(&server, "detected_fields", &selected).await.json()["fields"].as_array().unwrap().len(), 4, "{start}");
-        assert_eq!(get(&server, "detected_field/status/values", &selected).await.ok(), "{\"values\":[\"200\",\"500\"],\"limit\":1000}\n", "{start}");
+        assert_eq!(get(&server, "detected_field/status/values", &selected).await.ok(), "{\"limit\":1000,\"values\":[\"200\",\"500\"]}\n", "{start}");
         assert_eq!(get(&server, "index/volume", &selected).await.json()["data"]["result"][0]["value"][1], bytes(API_LINES).to_string(), "{start}");
         assert_eq!(get(&server, "index/stats", &selected).await.json()["entries"], 2, "{start}");
         let lines = get(&server, "query_range", &selected).await.json();
