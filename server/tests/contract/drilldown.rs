@@ -24,7 +24,9 @@ async fn d01_drilldown_limits() {
     let limits = send(&server, "GET", "/loki/api/v1/drilldown-limits", &[DRILLDOWN], b"").await;
     let shape = limits.shape();
     assert!(shape.starts_with("{limits:{") && shape.ends_with("},pattern_ingester_enabled:b,version:s}"), "{shape}");
-    let limits = &limits.json()["limits"];
+    let limits = limits.json();
+    assert_eq!(limits["pattern_ingester_enabled"], true);
+    let limits = &limits["limits"];
     assert_eq!((limits["max_entries_limit_per_query"].clone(), limits["retention_period"].clone()), (json!(5000), json!("720h")));
     let unlimited = Server::start(&[]).await;
     assert_eq!(get(&unlimited, "drilldown-limits", &[]).await.json()["limits"]["retention_period"], "0s");
@@ -136,6 +138,25 @@ async fn d06_logs_of_a_service() {
     let volume = panel(&server, r#"sum(count_over_time({service_name="shop"}   | logfmt | took!="" [1m])) by (detected_level)"#).await;
     let series = |level: &str| format!(r#"{{"metric":{{"detected_level":"{level}"}},"values":[[1700000040,"1"]]}}"#);
     assert_eq!(volume.result(), format!("[{},{}]", series("error"), series("info")));
+}
+
+/// D7: the patterns of a service: times as whole seconds, counts as numbers.
+#[tokio::test]
+async fn d07_patterns() {
+    let server = Server::start(&[QUICK]).await;
+    let lines: Vec<(i64, String)> = (0..40).map(|n| (THEN + n * SECOND, format!("level=info msg=\"order {n} placed\" took={n}ms"))).collect();
+    let entries: Vec<Entry<'_>> = lines.iter().map(|(at, line)| (*at, line.as_str(), &[][..])).collect();
+    push(&server, SHOP, &entries).await;
+    for step in ["10s", "1m"] {
+        let answer = asked(&server, "patterns", &[("query", r#"{service_name="shop"}"#), ("step", step)]).await;
+        assert_eq!(answer.shape(), "{status:s,data:[{pattern:s,level:s,samples:[[n,n]]}]}");
+        let answer = answer.json();
+        let samples: Vec<&Value> = answer["data"].as_array().unwrap().iter().flat_map(|pattern| pattern["samples"].as_array().unwrap()).collect();
+        assert!(samples.iter().all(|sample| sample[0].is_i64() && sample[1].is_u64()), "{samples:?}");
+        assert_eq!(samples.iter().map(|sample| sample[1].as_u64().unwrap()).sum::<u64>(), 40);
+    }
+    let none = asked(&server, "patterns", &[("query", r#"{service_name="nothing"}"#), ("step", "10s")]).await;
+    assert_eq!(none.ok(), "{\"status\":\"success\",\"data\":[]}\n");
 }
 
 /// D7a: lines of a pattern, and those of no pattern.

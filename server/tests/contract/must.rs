@@ -95,6 +95,7 @@ async fn s00_07_drilldowns_routes_answer_without_data() {
     assert_eq!(get(&server, "detected_labels", &during).await.ok(), "{\"detectedLabels\":[]}\n");
     assert_eq!(get(&server, "detected_fields", &selected).await.ok(), "{}\n");
     assert_eq!(get(&server, "detected_field/level/values", &selected).await.ok(), "{}\n");
+    assert_eq!(get(&server, "patterns", &selected).await.ok(), "{\"status\":\"success\",\"data\":[]}\n");
     assert_eq!(get(&server, "drilldown-limits", &[]).await.status, 200);
 }
 

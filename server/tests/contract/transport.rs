@@ -19,6 +19,7 @@ fn query_routes() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
         ("/loki/api/v1/detected_labels", with(&[])),
         ("/loki/api/v1/detected_fields", with(&[("query", r#"{app="api"}"#)])),
         ("/loki/api/v1/detected_field/status/values", with(&[("query", r#"{app="api"}"#)])),
+        ("/loki/api/v1/patterns", with(&[("query", r#"{app="shop"}"#), ("step", "10s")])),
         ("/loki/api/v1/format_query", vec![("query", r#"{app="a"}|="b""#)]),
         ("/api/prom/query", with(&[("query", r#"{app="shop"}"#)])),
         ("/api/prom/label", with(&[])),
@@ -181,6 +182,8 @@ async fn t_time_s11_06_every_form_of_a_time_is_read() {
         assert_eq!(get(&server, "detected_field/status/values", &selected).await.ok(), "{\"limit\":1000,\"values\":[\"200\",\"500\"]}\n", "{start}");
         assert_eq!(get(&server, "index/volume", &selected).await.json()["data"]["result"][0]["value"][1], bytes(API_LINES).to_string(), "{start}");
         assert_eq!(get(&server, "index/stats", &selected).await.json()["entries"], 2, "{start}");
+        let patterns = get(&server, "patterns", &selected).await.json();
+        assert!(patterns["data"].is_array(), "{start}");
         let lines = get(&server, "query_range", &selected).await.json();
         let entries: usize = lines["data"]["result"].as_array().unwrap().iter().map(|stream| stream["values"].as_array().unwrap().len()).sum();
         assert_eq!(entries, 2, "{start}");
