@@ -62,7 +62,7 @@ async fn no_alerts(State(app): State<Arc<App>>, headers: HeaderMap) -> Response 
 }
 
 fn nothing(app: &App, headers: &HeaderMap, data: impl Serialize) -> Response {
-    match tenant::of_request(headers, app.config.auth_enabled) {
+    match tenant::of_read(headers, app.config.auth_enabled, app.config.query.multi_tenant) {
         Ok(_) => json(StatusCode::OK, &Answer { status: "success", data, error_type: "", error: "" }),
         Err(refusal) => text(refusal.status, refusal.message + "\n"),
     }
@@ -77,7 +77,7 @@ async fn no_group(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
 }
 
 fn not_there(app: &App, headers: &HeaderMap, what: &'static str) -> Response {
-    match tenant::of_request(headers, app.config.auth_enabled) {
+    match tenant::of_read(headers, app.config.auth_enabled, app.config.query.multi_tenant) {
         Ok(_) => text(StatusCode::NOT_FOUND, what),
         Err(refusal) => text(refusal.status, refusal.message + "\n"),
     }
