@@ -116,7 +116,7 @@ async fn lines_of_the_selector_and_the_time_are_mined_by_level() {
 #[tokio::test]
 async fn it_does_not_matter_in_which_chunks_the_lines_lie() {
     let rows = minute(WEB);
-    let whole = patterns(&engine(&[rows.clone()], 1).await, r#"{app="web"}"#, 0, 60, 10).await;
+    let whole = patterns(&engine(std::slice::from_ref(&rows), 1).await, r#"{app="web"}"#, 0, 60, 10).await;
     assert_eq!(whole.iter().flat_map(|pattern| &pattern.2).map(|sample| sample.1).sum::<u64>(), 180);
     // Every seventh row, and the others twice, as after a push that was repeated.
     let (some, others): (Vec<_>, Vec<_>) = rows.into_iter().enumerate().partition(|(i, _)| i % 7 == 0);

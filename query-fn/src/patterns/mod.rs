@@ -4,13 +4,13 @@
 //!
 //! In the manner of Drain (He et al., "Drain: An Online Log Parsing Approach with Fixed Depth Tree", ICWS 2017), in three steps:
 //!
-//! 1. [`words`]: a line becomes a [`Shape`](shape): its delimiters as they are, its words, and a mark for each word with a digit in it. A function
-//!    of the line alone. Lines are counted by shape ([`miner`]): all of them, none is sampled.
-//! 2. [`spread`]: where more than [`MOST_ALTERNATIVES`] words follow the same beginning, the word there is variable. A function of the set of shapes.
-//! 3. [`tree`]: of the shapes with the same delimiters and the same first word, those that are alike become one template. From the most frequent
+//! 1. `words`: a line becomes a shape (`shape`): its delimiters as they are, its words, and a mark for each word with a digit in it. A function
+//!    of the line alone. Lines are counted by shape (`miner`): all of them, none is sampled.
+//! 2. `spread`: where more than [`MOST_ALTERNATIVES`] words follow the same beginning, the word there is variable. A function of the set of shapes.
+//! 3. `tree`: of the shapes with the same delimiters and the same first word, those that are alike become one template. From the most frequent
 //!    shape to the least, so again a function of what was counted.
 //!
-//! What holds: each line is counted under one pattern, and the pattern matches it under `|>` (see [`words`] for why). The same lines give the same
+//! What holds: each line is counted under one pattern, and the pattern matches it under `|>` (see `words` for why). The same lines give the same
 //! patterns in whatever order and in whatever batches they come, as long as there are never more than [`MOST_SHAPES`] shapes at a time; with more,
 //! words become variable sooner, and which ones depends on the order. The counts are right also then.
 

@@ -2,12 +2,13 @@
 //! word that is not variable; a leaf holds the templates that have these in common. A shape becomes part of the template of its leaf that it is most like, or
 //! a new one. A word in which it differs from its template is variable from then on.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use hashbrown::HashMap;
 
-use super::shape::{Counted, REST, is_variable, tokens};
+use super::shape::{Counted, REST, SEPARATOR, is_variable, tokens};
 use super::text::PatternText;
 use super::{MOST_PATTERNS, MinedPattern, MinedPatterns};
 
@@ -86,7 +87,7 @@ impl Templates {
             let level = self.levels.get(level).map_or("", |level| &**level).to_owned();
             out.patterns.push(MinedPattern { pattern, level, samples, lines });
         }
-        out.patterns.sort_by(|a, b| b.lines.cmp(&a.lines));
+        out.patterns.sort_by_key(|pattern| Reverse(pattern.lines));
         let rest = out.patterns.split_off(out.patterns.len().min(MOST_PATTERNS));
         out.left_out = rest.len();
         out.lines_left_out = rest.iter().map(|pattern| pattern.lines).sum();
@@ -128,7 +129,7 @@ impl Template {
             if at % 2 == 0 || token == [REST] {
                 leaf.extend_from_slice(token);
             }
-            leaf.push(super::shape::SEPARATOR);
+            leaf.push(SEPARATOR);
         }
         if let Some(first) = self.words().find(|&at| !self.is_variable(at)) {
             leaf.extend_from_slice(&first.to_be_bytes());
@@ -157,7 +158,7 @@ impl Template {
                 _ => all += 1,
             }
         }
-        Some(if all == 0 { 100 } else { same * 100 / all })
+        Some((same * 100usize).checked_div(all).unwrap_or(100))
     }
 
     /// Whether the word is the name of a field, as in `name=value` and `"name":"value"`.
