@@ -32,10 +32,10 @@ OF_A_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "
 class Faults:
     """What has happened to whom; `lost` and `cut` only count where the server said that it has stored."""
 
-    def __init__(self, kinds):
-        self.schedule = SCHEDULE
+    def __init__(self, kinds, schedule):
+        self.schedule = schedule
         if kinds is not None:
-            wanted = [[fault for fault in faults if fault in kinds] for faults in SCHEDULE]
+            wanted = [[fault for fault in faults if fault in kinds] for faults in schedule]
             self.schedule = [turn for faults in wanted if faults for turn in (faults, [])]
         self.lock = threading.Lock()
         self.bodies = {}
@@ -122,9 +122,9 @@ def handler(server_url, tenant, faults):
 
 
 @contextlib.contextmanager
-def proxy(server_url, tenant, kinds=None):
+def proxy(server_url, tenant, kinds=None, schedule=SCHEDULE):
     """(URL of a proxy to the server, its faults): requests become those of `tenant`. `kinds`: the faults that there are, all of the schedule where it is None."""
-    faults = Faults(kinds)
+    faults = Faults(kinds, schedule)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(server_url, tenant, faults))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
