@@ -34,7 +34,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             _ => tracing::error!(sequence = pushed, "{line}"),
         }
         pushed += 1;
-        if pushed % BURST == 0 {
+        // In small portions, so that there are some requests to be repeated.
+        if pushed % if retries { BURST / 5 } else { BURST } == 0 {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
     }
