@@ -4,6 +4,7 @@
 //! Must not know: HTTP parameters, JSON.
 
 mod answer;
+mod limits;
 mod patterns;
 
 use std::collections::HashSet;
@@ -27,6 +28,8 @@ use crate::result::QueryStatistics;
 use crate::{QueryError, QueryResult, logical, optimize};
 
 pub(crate) use answer::categorized;
+pub(crate) use limits::before;
+use limits::{refuse_too_much, requests_so_far};
 pub(crate) use patterns::PatternsSpec;
 
 pub use crate::logical::{Direction, Evaluation, QuerySpec};
@@ -59,6 +62,8 @@ pub struct Explanation {
     pub physical: String,
     /// What was left out before a row was read, one line a scan.
     pub pruned: String,
+    /// What running it would read at most.
+    pub estimate: String,
 }
 
 impl Engine {
@@ -104,7 +109,7 @@ impl Engine {
         let started = self.env.monotonic();
         let requests = Arc::new(RequestStats::new());
         let client = self.client.with_stats(Arc::clone(&requests));
-        let answered = tokio::time::timeout(self.limits.query_timeout, self.answer(spec, &client, known)).await;
+        let answered = tokio::time::timeout(self.limits.query_timeout, self.answer(spec, &client, known, &requests)).await;
         let (result, mut statistics, warnings) = answered.map_err(|_| QueryError::Timeout)??;
         statistics.exec_seconds = self.env.monotonic().saturating_sub(started).as_secs_f64();
         answer::count_requests(&requests, &mut statistics);
@@ -117,10 +122,11 @@ impl Engine {
         spec: &QuerySpec,
         client: &ObjectClient,
         known: Option<&Arc<HashSet<ChunkHash>>>,
+        requests: &RequestStats,
     ) -> Result<(QueryResult, QueryStatistics, Vec<String>), QueryError> {
         let mut attempt = 1;
         loop {
-            match self.attempt(spec, client, known).await {
+            match self.attempt(spec, client, known, requests).await {
                 Err(error) if is_merged_away(&error) && attempt < MAX_ATTEMPTS => attempt += 1,
                 result => return result,
             }
@@ -132,6 +138,7 @@ impl Engine {
         spec: &QuerySpec,
         client: &ObjectClient,
         known: Option<&Arc<HashSet<ChunkHash>>>,
+        requests: &RequestStats,
     ) -> Result<(QueryResult, QueryStatistics, Vec<String>), QueryError> {
         let mut statistics = QueryStatistics::default();
         if let Some(result) = answer::of_literal(spec) {
@@ -143,6 +150,7 @@ impl Engine {
         let plan = session.optimize(&plan).map_err(QueryError::from_datafusion)?;
         let planning = self.env.monotonic();
         let plan = physical_plan(&session, &plan).await?;
+        refuse_too_much(*context.estimate.lock(), requests_so_far(requests), &self.limits)?;
         statistics.plan_seconds = self.env.monotonic().saturating_sub(planning).as_secs_f64();
         let batches = execute_stream(plan, session.task_ctx()).map_err(QueryError::from_datafusion)?;
         let (result, cut) = answer::collect(spec, batches, &self.limits, self.cut_series).await?;
@@ -176,13 +184,16 @@ impl Engine {
             optimized: optimized.display_indent().to_string(),
             physical: displayable(physical.as_ref()).indent(false).to_string(),
             pruned: pruned.join("\n"),
+            estimate: context.estimate.lock().to_string(),
         })
     }
 
     /// What planning and running a query share. Tenants share the partitions, so that many take no more memory than one.
     fn context(&self, tenants: &TenantSet, client: &ObjectClient) -> PlanContext {
         let partitions = self.partitions.div_ceil(tenants.count());
-        PlanContext::new(client.clone(), self.cache.clone(), partitions, self.env.now().as_nanos())
+        let now = self.env.now();
+        let context = PlanContext::new(client.clone(), self.cache.clone(), partitions, now.as_nanos());
+        PlanContext { oldest: self.limits.max_query_lookback.map(|lookback| before(now, lookback)), ..context }
     }
 
     /// A session for one query: its own memory pool, no disk, our rules and no others.
@@ -223,6 +234,8 @@ mod codec_tests;
 mod delete_tests;
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod limit_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]

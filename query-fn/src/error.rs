@@ -29,6 +29,8 @@ pub enum QueryError {
     /// More than a limit allows.
     #[error("{message}")]
     Limit {
+        /// Its name in the configuration.
+        limit: &'static str,
         /// The whole text for the client.
         message: String,
     },
@@ -47,6 +49,15 @@ pub enum QueryError {
     Matching {
         /// The whole text for the client.
         message: String,
+    },
+    /// As many queries run and wait as may.
+    #[error("too many outstanding requests")]
+    TooMany,
+    /// What a limit has switched off for the tenant (Loki's text).
+    #[error("not found")]
+    SwitchedOff {
+        /// The limit's name in the configuration.
+        limit: &'static str,
     },
     /// The query ran longer than `query_timeout`.
     #[error(
@@ -97,10 +108,23 @@ impl QueryError {
             Self::Parse(_) | Self::Invalid { .. } | Self::Unsupported { .. } | Self::Parameter { .. } | Self::Limit { .. } | Self::Pipeline { .. } => {
                 StatusCode::BAD_REQUEST
             }
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            Self::SwitchedOff { .. } => StatusCode::NOT_FOUND,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Memory { .. } => StatusCode::BAD_REQUEST,
             Self::Store { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Matching { .. } | Self::Engine { .. } | Self::Codec { .. } | Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The limit that the query ran into, by its name in the configuration.
+    pub const fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::Limit { limit, .. } | Self::SwitchedOff { limit } => Some(limit),
+            Self::TooMany => Some("max_outstanding_per_tenant"),
+            Self::Timeout => Some("query_timeout"),
+            Self::Memory { .. } => Some("max_query_memory_bytes"),
+            _ => None,
         }
     }
 

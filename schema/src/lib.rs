@@ -23,7 +23,7 @@ pub use deletes::{DeleteReceipt, DeleteRequest, DeleteRequests};
 pub use key::{ChunkHash, ChunkKey, LabelBloom};
 pub use labels::{LabelSet, StreamId};
 pub use level1::{Level1Key, Partition};
-pub use limits::{IngestLimits, LimitsOf, QueryLimits, SameForAll};
+pub use limits::{Concurrency, IngestLimits, LimitsOf, QueryLimits, SameForAll};
 pub use manifest::{ChunkManifest, MinuteCount, StreamManifest};
 pub use matcher::{MatchOp, Matcher};
 pub use rows::{ByteColumn, MetadataColumn, RowBatch, StreamRun};

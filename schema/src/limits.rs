@@ -1,6 +1,7 @@
 //! What a request may ask for or bring, with Loki's names (spec/http-api.md section 9).
 //! Limits that only protect Loki's own design are off by default; those that protect the user are on (DESIGN 6).
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub const OTLP_INDEX_LABELS: [&str; 18] = [
     "k8s.job.name",
 ];
 use crate::TenantId;
+use crate::price::Dollars;
 
 /// Which limits hold for a tenant now. They can change between two requests.
 pub trait LimitsOf<L>: fmt::Debug + Send + Sync {
@@ -102,6 +104,21 @@ impl Default for IngestLimits {
     }
 }
 
+/// How many queries one process runs, and lets wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Concurrency {
+    /// Most queries at the same time (Loki's `querier.max_concurrent`); 0 allows any.
+    pub max_concurrent: usize,
+    /// Most queries of one tenant that wait (Loki's `frontend.max_outstanding_per_tenant`); 0 lets none wait.
+    pub max_outstanding_per_tenant: usize,
+}
+
+impl Default for Concurrency {
+    fn default() -> Self {
+        Self { max_concurrent: 32, max_outstanding_per_tenant: 256 }
+    }
+}
+
 /// Limits on a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryLimits {
@@ -119,6 +136,26 @@ pub struct QueryLimits {
     pub max_points_per_series: u64,
     /// Memory that one query's operators may hold, in bytes.
     pub max_query_memory_bytes: usize,
+    /// What is older is not read (`max_query_lookback`); `None` reads everything.
+    pub max_query_lookback: Option<Duration>,
+    /// Most bytes of lines that the scans of a query may have to read (`max_query_bytes_read`), known before a row is read; `None` allows any.
+    pub max_query_bytes_read: Option<NonZeroU64>,
+    /// Most that a query may cost by estimate, at list prices; `None` allows any. Tarn's own.
+    pub max_query_cost: Option<Dollars>,
+    /// Labels that every selector must have a matcher for (`required_labels`).
+    pub required_labels: Vec<String>,
+    /// Least matchers of a selector (`required_number_label_matchers`); 0 asks for none.
+    pub required_number_label_matchers: usize,
+    /// Most matchers of a selector (`max_streams_matchers_per_query`).
+    pub max_streams_matchers_per_query: usize,
+    /// Most queries of the tenant that run at the same time in one process; further ones wait. 0 allows any. Tarn's own.
+    pub max_concurrent_queries: usize,
+    /// Most tails of the tenant in one process (`max_concurrent_tail_requests`).
+    pub max_concurrent_tail_requests: usize,
+    /// Whether volumes are answered (`volume_enabled`).
+    pub volume_enabled: bool,
+    /// Most series of a volume (`volume_max_series`).
+    pub volume_max_series: usize,
 }
 
 impl QueryLimits {
@@ -134,6 +171,17 @@ impl QueryLimits {
             query_timeout: self.query_timeout.min(other.query_timeout),
             max_points_per_series: self.max_points_per_series.min(other.max_points_per_series),
             max_query_memory_bytes: self.max_query_memory_bytes.min(other.max_query_memory_bytes),
+            max_query_lookback: shorter(self.max_query_lookback, other.max_query_lookback),
+            max_query_bytes_read: self.max_query_bytes_read.into_iter().chain(other.max_query_bytes_read).min(),
+            max_query_cost: self.max_query_cost.into_iter().chain(other.max_query_cost).min(),
+            required_labels: self.required_labels.iter().chain(&other.required_labels).cloned().collect::<BTreeSet<_>>().into_iter().collect(),
+            required_number_label_matchers: self.required_number_label_matchers.max(other.required_number_label_matchers),
+            max_streams_matchers_per_query: self.max_streams_matchers_per_query.min(other.max_streams_matchers_per_query),
+            // Each tenant's own is counted for it.
+            max_concurrent_queries: self.max_concurrent_queries.min(other.max_concurrent_queries),
+            max_concurrent_tail_requests: self.max_concurrent_tail_requests.min(other.max_concurrent_tail_requests),
+            volume_enabled: self.volume_enabled && other.volume_enabled,
+            volume_max_series: self.volume_max_series.min(other.volume_max_series),
         }
     }
 }
@@ -148,6 +196,16 @@ impl Default for QueryLimits {
             query_timeout: Duration::from_secs(60),
             max_points_per_series: 11_000,
             max_query_memory_bytes: 512 << 20,
+            max_query_lookback: None,
+            max_query_bytes_read: None,
+            max_query_cost: Dollars::parse("1").flatten(),
+            required_labels: Vec::new(),
+            required_number_label_matchers: 0,
+            max_streams_matchers_per_query: 1000,
+            max_concurrent_queries: 24,
+            max_concurrent_tail_requests: 10,
+            volume_enabled: true,
+            volume_max_series: 1000,
         }
     }
 }
@@ -161,7 +219,16 @@ mod tests {
         let hours = |n: u64| Some(Duration::from_secs(3600 * n));
         let a = QueryLimits { max_query_series: 7, max_query_length: None, max_query_range: hours(1), ..QueryLimits::default() };
         let b = QueryLimits { max_query_series: 9, max_query_length: hours(2), max_query_range: hours(3), ..QueryLimits::default() };
-        let both = QueryLimits { max_query_series: 7, max_query_length: hours(2), max_query_range: hours(1), ..QueryLimits::default() };
+        let a = QueryLimits { required_labels: vec!["b".to_owned(), "a".to_owned()], max_query_bytes_read: None, volume_enabled: false, ..a };
+        let b = QueryLimits { required_labels: vec!["b".to_owned()], max_query_bytes_read: NonZeroU64::new(5), required_number_label_matchers: 2, ..b };
+        let both = QueryLimits {
+            required_labels: vec!["a".to_owned(), "b".to_owned()],
+            max_query_bytes_read: NonZeroU64::new(5),
+            required_number_label_matchers: 2,
+            volume_enabled: false,
+            ..QueryLimits::default()
+        };
+        let both = QueryLimits { max_query_series: 7, max_query_length: hours(2), max_query_range: hours(1), ..both };
         assert_eq!(a.strictest(&b), both);
         assert_eq!(b.strictest(&a), both);
     }

@@ -21,7 +21,7 @@ pub(crate) fn open(client: &ObjectClient, env: &Env, config: &Config, limits: Ar
         Some(disk) => cache.with_disk(disk),
         None => cache,
     };
-    let api = Api::with_limits(client.clone(), env.clone(), config.query_limits.clone(), limits, cache.clone());
+    let api = Api::with_limits(client.clone(), env.clone(), config.query_limits.clone(), limits, cache.clone(), config.query.concurrency);
     Arc::new(Engine { api, cache })
 }
 
@@ -54,6 +54,7 @@ impl ReadRole for Engine {
     }
 
     fn render_metrics(&self, out: &mut String) {
+        self.api.render_prometheus(out);
         self.cache.render_prometheus(out);
     }
 }

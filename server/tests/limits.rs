@@ -80,3 +80,53 @@ fn a_wrong_file_is_an_error_at_start() {
     let tokens = refused("TARN_AUTH_TOKENS_FILE");
     assert!(tokens.contains("token 1, \"a\": its secret is neither") && !tokens.contains("hunter2"), "{tokens}");
 }
+
+#[tokio::test]
+async fn queries_have_limits_of_the_tenant() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("overrides.toml");
+    let text =
+        "[overrides.small]\nmax_query_bytes_read = 4\nvolume_enabled = false\nrequired_labels = [\"app\"]\nmax_query_cost = 0.25\nmax_query_lookback = \"0\"\n";
+    std::fs::write(&path, text).unwrap();
+    let server = Server::start(&[("TARN_LIMITS_OVERRIDES_FILE", path.to_str().unwrap()), ("TARN_QUERY_MAX_CONCURRENT", "3")]).await;
+    for tenant in ["small", "other"] {
+        assert_eq!(push(&server, tenant, "12345").await.status(), 204);
+    }
+    let get = async |tenant: &str, target: &str| {
+        let response = client().get(server.at(target)).header("x-scope-orgid", tenant).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    let window = "start=1699999999&end=1700000001";
+    let lines = format!("/loki/api/v1/query_range?query=%7Bapp%3D%22x%22%7D&{window}");
+    let too_many =
+        "the query would read too many bytes (query: 5 B, limit: 4 B); consider adding more specific stream selectors or reduce the time range of the query";
+    assert_eq!(get("small", &lines).await, (400, too_many.to_owned()));
+    assert_eq!(get("other", &lines).await.0, 200);
+    let volume = format!("/loki/api/v1/index/volume?query=%7Bapp%3D%22x%22%7D&{window}");
+    assert_eq!(get("small", &volume).await, (404, "not found".to_owned()));
+    assert_eq!(get("other", &volume).await.0, 200);
+    let wide = format!("/loki/api/v1/query_range?query=%7Bservice_name%3D%22x%22%7D&{window}");
+    let (status, text) = get("small", &wide).await;
+    assert!(status == 400 && text.starts_with("stream selector is missing required matchers [app], labels present in the query were [service_name]"), "{text}");
+
+    let shown = limits(&server, "small").await;
+    for line in ["max_query_bytes_read: 4\n", "max_query_cost: 0.25\n", "volume_enabled: false\n", "required_labels: \"app\"\n", "max_concurrent_queries: 24\n"]
+    {
+        assert!(shown.contains(line), "{line} is missing in {shown}");
+    }
+    assert!(limits(&server, "other").await.contains("max_query_bytes_read: 0\nmax_query_cost: 1\n"));
+    let (_, drilldown) = get("small", "/loki/api/v1/drilldown-limits").await;
+    let drilldown: serde_json::Value = serde_json::from_str(&drilldown).unwrap();
+    let of = &drilldown["limits"];
+    assert_eq!((&of["volume_enabled"], &of["max_query_bytes_read"], &of["volume_max_series"]), (&false.into(), &4.into(), &1000.into()));
+    let (_, metrics) = get("small", "/metrics").await;
+    for line in [
+        "tarn_queries_refused_total{reason=\"max_query_bytes_read\"} 1\n",
+        "tarn_queries_refused_total{reason=\"required_labels\"} 1\n",
+        "tarn_queries_in_flight 0\n",
+    ] {
+        assert!(metrics.contains(line), "{line} is missing");
+    }
+    let (_, config) = get("small", "/config").await;
+    assert!(config.contains("max_concurrent: 3\n") && config.contains("max_outstanding_per_tenant: 256\n"), "{config}");
+}

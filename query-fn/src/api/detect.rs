@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use logql::ast::{Expr, LogExpr, Stage};
 use serde::Serialize;
 
+use super::limits::check_expression;
 use super::params::{self, RangeParameters};
 use super::{ApiResponse, Call};
 use crate::engine::{Direction, Evaluation, QuerySpec};
@@ -80,9 +81,11 @@ impl Call<'_> {
         params::check_max_entries(line_limit, limits)?;
         parameters.check_limits(false, limits)?;
         let parsers = parsers_of(&expr);
+        let expr = Expr::Log(expr);
+        check_expression(&expr, limits)?;
         let spec = QuerySpec {
             tenants: self.tenants.clone(),
-            expr: Expr::Log(expr),
+            expr,
             evaluation: Evaluation::Range { start: parameters.range.start, end: parameters.range.end, step_ns: parameters.step },
             limit: line_limit,
             direction: Direction::Backward,

@@ -11,8 +11,6 @@ use crate::metadata::widen;
 use crate::response::volume::write_volumes;
 
 const DEFAULT_VOLUME_LIMIT: usize = 100;
-/// Most series that a volume request may ask for (Loki's `volume_max_series`).
-const MAX_VOLUME_SERIES: usize = 1000;
 
 /// `index/stats`, in Loki's order of members, as every body here.
 #[derive(Debug, Serialize)]
@@ -73,13 +71,16 @@ impl Call<'_> {
         Ok(ApiResponse::json(write_volumes(&volumes)))
     }
 
-    /// 0 is the same as no limit given.
+    /// 0 is the same as no limit given. Errors: the tenant has no volumes.
     fn volume_limit(&self) -> Result<usize, QueryError> {
+        if !self.limits.volume_enabled {
+            return Err(QueryError::SwitchedOff { limit: "volume_enabled" });
+        }
         match params::integer(self.form.get("limit"))? {
-            None | Some(0) => Ok(DEFAULT_VOLUME_LIMIT),
+            None | Some(0) => Ok(DEFAULT_VOLUME_LIMIT.min(self.limits.volume_max_series)),
             Some(limit) => {
                 let limit = usize::try_from(limit).map_err(|_| QueryError::Parameter { message: "limit must be a positive value".to_owned() })?;
-                Ok(limit.min(MAX_VOLUME_SERIES))
+                Ok(limit.min(self.limits.volume_max_series))
             }
         }
     }

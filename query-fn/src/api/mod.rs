@@ -2,15 +2,18 @@
 //! Owns: which path is which operation, parameters, the order of checks, error bodies, the query timeout.
 //! Must not know: sockets, authentication, how tenants are found, how a query runs.
 
+mod admission;
 mod delete;
 mod detect;
 mod duration;
 mod form;
 mod index;
 mod labels;
+mod limits;
 mod params;
 mod patterns;
 mod query;
+mod refusals;
 mod reply;
 mod route;
 mod selector;
@@ -20,15 +23,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use schema::{LimitsOf, QueryLimits, SameForAll, TenantId, TenantSet, TimeRange};
+use schema::{Concurrency, LimitsOf, QueryLimits, SameForAll, TenantId, TenantSet, TimeRange};
 use store::chunk::ChunkCache;
 use store::{Env, ObjectClient};
 
 use crate::QueryError;
-use crate::engine::Engine;
+use crate::engine::{Engine, before};
 use crate::metadata::Scope;
+use crate::physical::not_before;
 use crate::tail::Tails;
+use admission::{Admission, Share};
 use form::Form;
+use refusals::Refusals;
 use route::{Found, Route};
 
 /// A request as it came, without its socket.
@@ -73,6 +79,8 @@ struct Shared {
     cache: ChunkCache,
     engine: Engine,
     tails: Tails,
+    admission: Arc<Admission>,
+    refusals: Refusals,
 }
 
 /// One request, its parameters read.
@@ -98,14 +106,28 @@ impl Api {
     /// As [`Self::new`], with a cache of the caller's making.
     pub fn with_cache(client: ObjectClient, env: Env, limits: QueryLimits, cache: ChunkCache) -> Self {
         let of_all = limits.clone();
-        Self::with_limits(client, env, of_all, Arc::new(SameForAll(Arc::new(limits))), cache)
+        Self::with_limits(client, env, of_all, Arc::new(SameForAll(Arc::new(limits))), cache, Concurrency::default())
     }
 
     /// As [`Self::with_cache`], with limits that tenants can have of their own; what is done for several tenants at once is held to `of_all`.
-    pub fn with_limits(client: ObjectClient, env: Env, of_all: QueryLimits, limits: Arc<dyn LimitsOf<QueryLimits>>, cache: ChunkCache) -> Self {
+    pub fn with_limits(
+        client: ObjectClient,
+        env: Env,
+        of_all: QueryLimits,
+        limits: Arc<dyn LimitsOf<QueryLimits>>,
+        cache: ChunkCache,
+        concurrency: Concurrency,
+    ) -> Self {
         let engine = Engine::new(client.clone(), env.clone(), of_all, cache.clone());
         let tails = Tails::new(client.clone(), env.clone(), cache.clone(), engine.clone());
-        Self { shared: Arc::new(Shared { client, env, limits, cache, engine, tails }) }
+        let (admission, refusals) = (Admission::new(concurrency), Refusals::new());
+        Self { shared: Arc::new(Shared { client, env, limits, cache, engine, tails, admission, refusals }) }
+    }
+
+    /// Appends what queries were refused, run and wait, in Prometheus' text form.
+    pub fn render_prometheus(&self, out: &mut String) {
+        self.shared.admission.render_prometheus(out);
+        self.shared.refusals.render_prometheus(out);
     }
 
     /// Answers `request`; `None` for a path that is not part of the read API. Dropping the future cancels the query.
@@ -120,7 +142,7 @@ impl Api {
         if !allowed.contains(&request.method) {
             return Some(ApiResponse::method_not_allowed(allowed));
         }
-        let answered = self.answer(&route, &request).await;
+        let answered = self.shared.refusals.counted(self.answer(&route, &request).await);
         Some(answered.unwrap_or_else(|error| {
             if error.status().is_server_error() {
                 tracing::warn!(tenant = %request.tenants, path = request.path, %error, "query failed");
@@ -134,6 +156,11 @@ impl Api {
         limits.reduce(|a, b| Arc::new(a.strictest(&b))).unwrap_or_default()
     }
 
+    fn shares_of(&self, tenants: &TenantSet) -> Vec<Share> {
+        let share = |tenant: &TenantId| Share { tenant: tenant.clone(), most: self.shared.limits.limits_of(tenant).max_concurrent_queries };
+        tenants.iter().map(share).collect()
+    }
+
     async fn answer(&self, route: &Route, request: &ApiRequest) -> Result<ApiResponse, QueryError> {
         let form = match route {
             Route::Delete => Form::of_url(&request.query)?,
@@ -143,7 +170,14 @@ impl Api {
         let engine = self.shared.engine.clone().with_limits(&limits).with_cut_series(query::is_logs_drilldown(&request.headers));
         let Self { shared } = self;
         let call = Call { shared, limits: &limits, engine, method: &request.method, headers: &request.headers, tenants: &request.tenants, form };
-        match tokio::time::timeout(limits.query_timeout, call.answer(route)).await {
+        let answer = async {
+            let _place = match route.reads_chunks() {
+                true => Some(shared.admission.enter(self.shares_of(&request.tenants)).await?),
+                false => None,
+            };
+            call.answer(route).await
+        };
+        match tokio::time::timeout(limits.query_timeout, answer).await {
             Ok(answered) => answered,
             Err(_) => Err(QueryError::Timeout),
         }
@@ -175,6 +209,8 @@ impl<'a> Call<'a> {
     }
 
     fn scope(&self, range: TimeRange) -> Scope<'a> {
+        let oldest = self.limits.max_query_lookback.map(|lookback| before(self.shared.env.now(), lookback));
+        let range = not_before(range, oldest);
         Scope { client: &self.shared.client, cache: &self.shared.cache, tenants: self.tenants, range }
     }
 }

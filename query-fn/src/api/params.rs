@@ -75,7 +75,8 @@ pub(crate) fn check_length(range: &TimeRange, limits: &QueryLimits) -> Result<()
     let allowed = i64::try_from(allowed.as_nanos()).unwrap_or(i64::MAX);
     if allowed > 0 && length > allowed {
         let (length, allowed) = (format_prometheus(length), format_prometheus(allowed));
-        return Err(QueryError::Limit { message: format!("the query time range exceeds the limit (query length: {length}, limit: {allowed})") });
+        let message = format!("the query time range exceeds the limit (query length: {length}, limit: {allowed})");
+        return Err(QueryError::Limit { limit: "max_query_length", message });
     }
     Ok(())
 }
@@ -84,7 +85,8 @@ pub(crate) fn check_length(range: &TimeRange, limits: &QueryLimits) -> Result<()
 pub(crate) fn check_max_entries(limit: usize, limits: &QueryLimits) -> Result<(), QueryError> {
     let most = limits.max_entries_limit_per_query;
     if most > 0 && limit > most {
-        return Err(QueryError::Limit { message: format!("max entries limit per query exceeded, limit > max_entries_limit_per_query ({limit} > {most})") });
+        let message = format!("max entries limit per query exceeded, limit > max_entries_limit_per_query ({limit} > {most})");
+        return Err(QueryError::Limit { limit: "max_entries_limit_per_query", message });
     }
     Ok(())
 }

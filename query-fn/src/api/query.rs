@@ -4,6 +4,7 @@ use http::{HeaderMap, StatusCode};
 use logql::ast::{Expr, LineFilter, LineFilterOp, LineOperand, Stage};
 use serde_json::json;
 
+use super::limits::check_expression;
 use super::params::{InstantParameters, RangeParameters};
 use super::{ApiResponse, Call};
 use crate::engine::{Evaluation, QuerySpec};
@@ -41,6 +42,7 @@ impl Call<'_> {
                 "optimized": plans.optimized,
                 "physical": plans.physical,
                 "pruned": plans.pruned,
+                "estimate": plans.estimate,
             },
         });
         Ok(ApiResponse::json(format!("{body}\n").into_bytes()))
@@ -86,6 +88,7 @@ impl Call<'_> {
         let parameters = RangeParameters::parse(&self.form, self.shared.env.now(), limits)?;
         let expr = logql::parse(&parameters.query)?;
         parameters.check_limits(matches!(expr, Expr::Log(_)), limits)?;
+        check_expression(&expr, limits)?;
         Ok(QuerySpec {
             tenants: self.tenants.clone(),
             expr,
@@ -103,6 +106,7 @@ impl Call<'_> {
             let message = "log queries are not supported as an instant query type, please change your query to a range query type".to_owned();
             return Err(QueryError::Invalid { message });
         }
+        check_expression(&expr, self.limits)?;
         Ok(QuerySpec {
             tenants: self.tenants.clone(),
             expr,

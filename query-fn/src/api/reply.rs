@@ -33,6 +33,9 @@ impl ApiResponse {
     pub(super) fn error(error: &QueryError) -> Self {
         let mut headers = one_header(header::CONTENT_TYPE, TEXT);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        if error.status() == StatusCode::TOO_MANY_REQUESTS {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         Self { status: error.status(), headers, body: Bytes::from(error.to_string()) }
     }
 

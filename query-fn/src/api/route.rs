@@ -36,6 +36,11 @@ impl Route {
             _ => &[Method::GET, Method::POST],
         }
     }
+
+    /// Whether answering it takes chunks of the tenant.
+    pub(super) const fn reads_chunks(&self) -> bool {
+        !matches!(self, Self::FormatQuery | Self::Delete)
+    }
 }
 
 /// What a path leads to.

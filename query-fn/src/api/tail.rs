@@ -10,9 +10,9 @@ use schema::{TenantSet, TimeRange};
 use super::form::Form;
 use super::params::{self, RangeParameters};
 use super::query::label_encoding;
-use super::{Api, only_tenant};
+use super::{Api, limits, only_tenant};
 use crate::QueryError;
-use crate::engine::Direction;
+use crate::engine::{Direction, before};
 use crate::tail::{Tail, TailRequest};
 
 /// Seconds (Loki's `maxDelayForInTailing`).
@@ -38,19 +38,29 @@ impl Api {
             return Err(QueryError::Parameter { message: format!("delay_for can't be greater than {MAX_DELAY}") });
         }
         Ok(TailRequest {
-            tenant,
             expr,
             start: range.start,
             limit,
             delay: Duration::from_secs(delay.unsigned_abs()),
             encoding: label_encoding(headers),
             legacy: path.starts_with("/api/prom/"),
+            most: self.shared.limits.limits_of(&tenant).max_concurrent_tail_requests,
+            tenant,
         })
     }
 
     /// Begins a tail. Errors: more lines or a longer history than a query may ask for, and those of [`crate::tail::Tails::open`].
     pub async fn tail(&self, request: TailRequest) -> Result<Tail, QueryError> {
+        self.shared.refusals.counted(self.open_tail(request).await)
+    }
+
+    async fn open_tail(&self, mut request: TailRequest) -> Result<Tail, QueryError> {
         let now = self.shared.env.now();
+        let limits = self.shared.limits.limits_of(&request.tenant);
+        limits::check_expression(&request.expr, &limits)?;
+        if let Some(lookback) = limits.max_query_lookback {
+            request.start = request.start.max(before(now, lookback));
+        }
         let history = RangeParameters {
             query: String::new(),
             range: TimeRange::new(request.start, now.max(request.start)),
@@ -59,7 +69,7 @@ impl Api {
             step: 1,
             interval: 0,
         };
-        history.check_limits(true, &self.shared.limits.limits_of(&request.tenant))?;
+        history.check_limits(true, &limits)?;
         self.shared.tails.open(request).await
     }
 }

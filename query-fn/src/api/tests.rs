@@ -194,3 +194,89 @@ async fn a_request_that_takes_too_long_says_how_to_make_it_shorter() {
     let text = "request timed out, decrease the duration of the request or add more label matchers (prefer exact match over regex match) to reduce the amount of data processed";
     assert_eq!(response.body, text);
 }
+
+async fn api_with(limits: QueryLimits) -> Api {
+    let shared = api().await.shared;
+    Api::new(shared.client.clone(), shared.env.clone(), limits, 1 << 20)
+}
+
+async fn answer(api: &Api, head: &str) -> (u16, String) {
+    let response = api.handle(request(head)).await.unwrap();
+    (response.status.as_u16(), String::from_utf8(response.body.to_vec()).unwrap().trim_end().to_owned())
+}
+
+#[tokio::test]
+async fn volumes_can_be_switched_off_and_cut() {
+    let off = api_with(QueryLimits { volume_enabled: false, ..QueryLimits::default() }).await;
+    for path in ["volume", "volume_range"] {
+        assert_eq!(answer(&off, &format!("GET /loki/api/v1/index/{path}\nquery={{app=\"api\"}}")).await, (404, "not found".to_owned()));
+    }
+    assert_eq!(answer(&off, "GET /loki/api/v1/index/stats\nquery={app=\"api\"}").await.0, 200);
+    let one = api_with(QueryLimits { volume_max_series: 1, ..QueryLimits::default() }).await;
+    for limit in ["", "\nlimit=5", "\nlimit=0"] {
+        let (_, body) = answer(&one, &format!("GET /loki/api/v1/index/volume\nquery={{app=~\".+\"}}{limit}")).await;
+        assert!(body.contains(r#""app":"api""#) && !body.contains("web"), "{body}");
+    }
+    let mut metrics = String::new();
+    off.render_prometheus(&mut metrics);
+    assert!(metrics.contains("tarn_queries_refused_total{reason=\"volume_enabled\"} 2\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_selector_that_is_too_wide_is_refused() {
+    let api = api_with(QueryLimits { required_labels: vec!["env".to_owned()], max_query_range: Some(Duration::from_secs(60)), ..QueryLimits::default() }).await;
+    let missing = "stream selector is missing required matchers [env], labels present in the query were [app]";
+    for request in [
+        "GET /loki/api/v1/query_range\nquery={app=\"api\"}",
+        "GET /loki/api/v1/query\nquery=sum(rate({app=\"api\"}[1m]))",
+        "GET /loki/api/v1/detected_fields\nquery={app=\"api\"}",
+        "GET /api/prom/query\nquery={app=\"api\"}",
+    ] {
+        assert_eq!(answer(&api, request).await, (400, missing.to_owned()), "{request}");
+    }
+    let long = answer(&api, "GET /loki/api/v1/query\nquery=sum(rate({env=\"prod\"}[2m]))").await;
+    assert_eq!(long, (400, "[interval] value exceeds limit: [2m] > [1m]".to_owned()));
+    assert_eq!(answer(&api, "GET /loki/api/v1/query_range\nquery={env=\"prod\"}").await.0, 200);
+    assert_eq!(answer(&api, "GET /loki/api/v1/labels\nquery={app=\"api\"}").await.0, 200, "as in Loki, what reads no line is not asked");
+    let mut metrics = String::new();
+    api.render_prometheus(&mut metrics);
+    for line in ["reason=\"required_labels\"} 4\n", "reason=\"max_query_range\"} 1\n"] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+}
+
+/// Of the rows only the last is younger than 45 minutes.
+#[tokio::test]
+async fn the_lookback_holds_for_labels_too() {
+    let api = api_with(QueryLimits { max_query_lookback: Some(Duration::from_secs(45 * 60)), ..QueryLimits::default() }).await;
+    assert_eq!(answer(&api, "GET /loki/api/v1/label/app/values").await.1, r#"{"status":"success","data":["web"]}"#);
+    assert_eq!(answer(&api, "GET /loki/api/v1/series").await.1, r#"{"status":"success","data":[{"app":"web","env":"prod","service_name":"web","shard":"1"}]}"#);
+    assert_eq!(answer(&api, "GET /loki/api/v1/index/stats\nquery={app=~\".+\"}").await.1, r#"{"streams":1,"chunks":1,"bytes":4,"entries":1}"#);
+    let (_, lines) = answer(&api, "GET /loki/api/v1/query_range\nquery={app=~\".+\"}").await;
+    assert!(lines.contains("late") && !lines.contains("took"), "{lines}");
+}
+
+#[tokio::test]
+async fn queries_beyond_what_may_run_and_wait_are_told_to_come_again() {
+    let shared = api().await.shared;
+    let (client, faults) = FaultyStore::wrap(&shared.client);
+    faults.script([(Op::List, Fault::Delay(Duration::from_secs(60)))]);
+    let limits = QueryLimits { max_concurrent_queries: 1, ..QueryLimits::default() };
+    let of_each = Arc::new(SameForAll(Arc::new(limits.clone())));
+    let concurrency = Concurrency { max_concurrent: 0, max_outstanding_per_tenant: 0 };
+    let api = Api::with_limits(client, shared.env.clone(), limits, of_each, ChunkCache::new(1 << 20), concurrency);
+    let mut slow = Box::pin(api.handle(request("GET /loki/api/v1/labels")));
+    assert!(futures::poll!(&mut slow).is_pending());
+    let refused = api.handle(request("GET /loki/api/v1/labels")).await.unwrap();
+    assert_eq!(
+        (refused.status.as_u16(), &refused.body[..], refused.headers[header::RETRY_AFTER].to_str().unwrap()),
+        (429, &b"too many outstanding requests"[..], "1")
+    );
+    assert_eq!(answer(&api, "GET /loki/api/v1/format_query\nquery={app=\"api\"}").await.0, 200, "what reads nothing takes no place");
+    assert_eq!(answer(&api, "GET /loki/api/v1/labels\n@x-scope-orgid: team-b").await.0, 200, "another tenant has its own");
+    let mut metrics = String::new();
+    api.render_prometheus(&mut metrics);
+    assert!(metrics.contains("tarn_queries_in_flight 1\n") && metrics.contains("reason=\"max_outstanding_per_tenant\"} 1\n"), "{metrics}");
+    drop(slow);
+    assert_eq!(answer(&api, "GET /loki/api/v1/labels").await.0, 200);
+}

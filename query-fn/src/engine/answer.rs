@@ -174,6 +174,7 @@ impl SeriesSet {
 
 fn too_many_series(most: usize) -> QueryError {
     QueryError::Limit {
+        limit: "max_query_series",
         message: format!(
             "maximum number of series ({most}) reached for a single query; consider reducing query cardinality by adding more specific stream selectors, reducing the time range, or aggregating results with functions like sum(), count() or topk()"
         ),

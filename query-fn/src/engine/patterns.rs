@@ -13,7 +13,7 @@ use datafusion::physical_plan::execute_stream_partitioned;
 use futures::StreamExt as _;
 use schema::{Matcher, TenantId, TenantSet, TimeRange};
 
-use super::{Engine, MAX_ATTEMPTS, is_merged_away, physical_plan};
+use super::{Engine, MAX_ATTEMPTS, is_merged_away, physical_plan, refuse_too_much};
 use crate::QueryError;
 use crate::exec::{LabelsColumn, Pace, column};
 use crate::labels::LabelsView;
@@ -59,6 +59,7 @@ impl Engine {
         let session = self.session(&context)?;
         let scans = scans(spec).map_err(QueryError::from_datafusion)?;
         let plan = physical_plan(&session, &scans).await?;
+        refuse_too_much(*context.estimate.lock(), 0.0, &self.limits)?;
         let partitions = execute_stream_partitioned(plan, session.task_ctx()).map_err(QueryError::from_datafusion)?;
         let memory = || MemoryConsumer::new("patterns").register(&session.runtime_env().memory_pool);
         let tasks: Vec<_> = partitions.into_iter().map(|batches| SpawnedTask::spawn(mine_partition(batches, spec.step, memory()))).collect();

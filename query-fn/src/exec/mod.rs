@@ -6,6 +6,7 @@ mod aggregation;
 mod chunk_source;
 mod dedupe;
 mod entries;
+mod estimate;
 mod hidden;
 mod labels_column;
 mod minute_count;
@@ -27,6 +28,7 @@ mod vector;
 mod window;
 
 pub use entries::EntriesExec;
+pub use estimate::Estimate;
 pub use minute_count::MinuteCountExec;
 pub use pipeline::{PipelineExec, StageSpec};
 pub use range::RangeAggregateExec;

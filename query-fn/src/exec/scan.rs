@@ -99,6 +99,11 @@ impl ChunkScanExec {
         &self.spec
     }
 
+    /// The line filters.
+    pub(super) fn filters(&self) -> &LineMatcher {
+        &self.filters
+    }
+
     /// The units of each partition, in reading order.
     pub(crate) fn partitions(&self) -> &[Arc<[Unit]>] {
         &self.partitions
@@ -243,16 +248,9 @@ impl PartitionScan {
             return Ok(());
         }
         let columns = columns_for(&whole, &self.filters, &self.spec.labels, self.spec.line);
-        let mut selection: Vec<std::ops::Range<u64>> = Vec::new();
-        for piece in &unit.pieces {
-            match selection.last_mut().filter(|range| range.end == piece.rows.start) {
-                Some(range) => range.end = piece.rows.end,
-                None => selection.push(piece.rows.clone()),
-            }
-        }
         self.statistics.reads(&unit.chunk.chunk().name);
         let reader = unit.chunk.open(&self.client).await?;
-        self.current = Some((whole, reader.read(&self.client, selection, columns)));
+        self.current = Some((whole, reader.read(&self.client, unit.selection(), columns)));
         Ok(())
     }
 }

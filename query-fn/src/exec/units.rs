@@ -61,6 +61,18 @@ impl Unit {
         self.pieces.iter().map(|piece| piece.rows.end - piece.rows.start).sum()
     }
 
+    /// The rows of the chunk, neighbouring pieces together.
+    pub(super) fn selection(&self) -> Vec<Range<u64>> {
+        let mut selection: Vec<Range<u64>> = Vec::new();
+        for piece in &self.pieces {
+            match selection.last_mut().filter(|range| range.end == piece.rows.start) {
+                Some(range) => range.end = piece.rows.end,
+                None => selection.push(piece.rows.clone()),
+            }
+        }
+        selection
+    }
+
     pub(crate) fn has_overlaps(&self) -> bool {
         self.pieces.iter().any(|piece| !piece.overlaps.is_empty())
     }

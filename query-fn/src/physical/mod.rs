@@ -18,15 +18,15 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties as _};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use logql::ast::{RangeOp, Stage, VectorOp};
 use parking_lot::Mutex;
-use schema::{ChunkHash, ChunkName, TenantId};
+use schema::{ChunkHash, ChunkName, TenantId, TimeRange, Timestamp};
 use store::chunk::ChunkCache;
 use store::object::ObjectClient;
 use store::snapshot::{PruneCounts, Snapshot};
 
 use crate::QueryError;
 use crate::exec::{
-    ChunkScanExec, Deletes, EntriesExec, MinuteCountExec, MinuteCounter, PipelineExec, RangeAggregateExec, SampleOperationExec, ScanSpec, ScanStatistics,
-    StageSpec, TenantLabelExec, UnwrapExec, VectorAggregateExec, partition, units_of,
+    ChunkScanExec, Deletes, EntriesExec, Estimate, MinuteCountExec, MinuteCounter, PipelineExec, RangeAggregateExec, SampleOperationExec, ScanSpec,
+    ScanStatistics, StageSpec, TenantLabelExec, UnwrapExec, VectorAggregateExec, partition, units_of,
 };
 use crate::logical::{Entries, LineColumn, LineFilter, PipelineStage, RangeAggregate, SampleOperation, StreamScan, TenantUnion, Unwrap, VectorAggregate};
 use crate::pipeline::NeededLabels;
@@ -48,12 +48,26 @@ pub struct PlanContext {
     pub known: Option<Arc<HashSet<ChunkHash>>>,
     /// Whose chunks each scan reads, and what it left out, in the order of planning.
     pub pruned: Mutex<Vec<(TenantId, PruneCounts)>>,
+    /// What all scans will read at most.
+    pub estimate: Mutex<Estimate>,
+    /// Rows that are older are not read.
+    pub oldest: Option<Timestamp>,
 }
 
 impl PlanContext {
     /// A context without anything planned yet.
     pub fn new(client: ObjectClient, cache: ChunkCache, partitions: usize, now: i64) -> Self {
-        Self { client, cache, partitions: partitions.max(1), now, statistics: Arc::default(), known: None, pruned: Mutex::default() }
+        Self {
+            client,
+            cache,
+            partitions: partitions.max(1),
+            now,
+            statistics: Arc::default(),
+            known: None,
+            pruned: Mutex::default(),
+            estimate: Mutex::default(),
+            oldest: None,
+        }
     }
 }
 
@@ -146,7 +160,8 @@ impl NodePlanner {
     /// The rows of a scan, those that are read and those that are only counted.
     async fn scan(&self, scan: &StreamScan) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
         let context = &self.context;
-        let mut snapshot = Snapshot::load(&context.client, &scan.tenant, &scan.range, &scan.matchers, &context.cache).await?;
+        let range = not_before(scan.range, context.oldest);
+        let mut snapshot = Snapshot::load(&context.client, &scan.tenant, &range, &scan.matchers, &context.cache).await?;
         if let Some(known) = &context.known {
             snapshot.chunks.retain(|chunk| match &chunk.chunk.name {
                 ChunkName::Level0(key) => known.contains(&key.hash),
@@ -159,7 +174,7 @@ impl NodePlanner {
         let units = units_of(&snapshot, &Deletes::of(&snapshot)?, &context.cache, scan.stop.as_ref(), counter.as_mut());
         let units = partition(units, context.partitions);
         let spec = ScanSpec {
-            range: scan.range,
+            range,
             filters: scan.filters.clone(),
             labels: scan.labels.clone(),
             line: scan.line,
@@ -168,6 +183,7 @@ impl NodePlanner {
             rows: scan.counts.is_some(),
         };
         let read = Arc::new(ChunkScanExec::new(spec, units, context.client.clone(), Arc::clone(&context.statistics))?);
+        *context.estimate.lock() += read.estimate(&snapshot)?;
         let counted = counter.map(MinuteCounter::finish).unwrap_or_default();
         if counted.is_empty() {
             return Ok(read);
@@ -178,6 +194,14 @@ impl NodePlanner {
         }
         let both: Vec<Arc<dyn ExecutionPlan>> = vec![counted, read];
         UnionExec::try_new(both).map_err(QueryError::from_datafusion)
+    }
+}
+
+/// `range` without what is older than `oldest`.
+pub(crate) fn not_before(range: TimeRange, oldest: Option<Timestamp>) -> TimeRange {
+    match oldest {
+        Some(oldest) => TimeRange::new(range.start.max(oldest).min(range.end), range.end),
+        None => range,
     }
 }
 

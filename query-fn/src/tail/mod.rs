@@ -34,8 +34,6 @@ pub use feed::POLL_INTERVAL;
 
 /// How long a tail may last (Loki's `tail_max_duration`).
 pub const MAX_DURATION: Duration = Duration::from_secs(3600);
-/// How many tails a tenant may have in one process (Loki's `max_concurrent_tail_requests`).
-pub const MAX_CONCURRENT: usize = 10;
 /// History reaches so far beyond now, for agents whose clock is ahead of ours.
 const HISTORY_AHEAD: i64 = 600 * schema::time::NANOS_PER_SECOND;
 
@@ -53,6 +51,8 @@ pub struct TailRequest {
     pub(crate) encoding: LabelEncoding,
     /// Whether frames have the form of the older route.
     pub(crate) legacy: bool,
+    /// How many tails the tenant may have in one process, this one among them.
+    pub(crate) most: usize,
 }
 
 /// Why a tail sends nothing more.
@@ -97,7 +97,7 @@ impl Tails {
         };
         let env = self.shared.source.env.clone();
         let query = TailQuery::compile(log.clone(), request.start, env.now().as_nanos())?;
-        let mut seat = Seat::take(&self.shared, &request.tenant)?;
+        let mut seat = Seat::take(&self.shared, &request.tenant, request.most)?;
         seat.feed.start().await?;
         let queue = Arc::new(Queue::new(request.delay));
         let (subscriber, known) = seat.feed.subscribe(query, Arc::clone(&queue));
@@ -149,12 +149,15 @@ struct Seat {
 }
 
 impl Seat {
-    fn take(shared: &Arc<Shared>, tenant: &TenantId) -> Result<Self, QueryError> {
+    fn take(shared: &Arc<Shared>, tenant: &TenantId, most: usize) -> Result<Self, QueryError> {
         let mut feeds = shared.feeds.lock();
         let (feed, tails) = feeds.entry(tenant.clone()).or_insert_with(|| (Arc::new(Feed::new(tenant.clone(), shared.source.clone())), 0));
-        if *tails >= MAX_CONCURRENT {
-            let message = format!("max concurrent tail requests limit exceeded, count > limit ({} > {MAX_CONCURRENT})", *tails + 1);
-            return Err(QueryError::Limit { message });
+        if *tails >= most {
+            let message = format!("max concurrent tail requests limit exceeded, count > limit ({} > {most})", *tails + 1);
+            if *tails == 0 {
+                feeds.remove(tenant);
+            }
+            return Err(QueryError::Limit { limit: "max_concurrent_tail_requests", message });
         }
         *tails += 1;
         Ok(Self { shared: Arc::clone(shared), tenant: tenant.clone(), feed: Arc::clone(feed), subscriber: None })

@@ -7,6 +7,8 @@ use store::object::Op;
 
 use super::*;
 
+const MAX_CONCURRENT: usize = 10;
+
 const SECOND: i64 = 1_000_000_000;
 /// When the world begins.
 const NOW: i64 = 1_000_000 * SECOND;
@@ -102,6 +104,7 @@ fn request(query: &str) -> TailRequest {
         delay: Duration::ZERO,
         encoding: LabelEncoding::Merged,
         legacy: false,
+        most: MAX_CONCURRENT,
     }
 }
 

@@ -23,6 +23,9 @@ struct Plans {
     optimized: String,
     physical: String,
     pruned: String,
+    /// Older servers make none.
+    #[serde(default)]
+    estimate: String,
 }
 
 /// Prints the plans.
@@ -35,9 +38,9 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<(), TarnError> {
         parameters.push(("step", step.clone()));
     }
     let body = client.read("/tarn/api/v1/explain", &parameters).await.map_err(|e| query::with_caret(e, &args.query))?;
-    let Plans { query, logical, optimized, physical, pruned } = query::decode::<Explained>(&client, &body)?.data;
+    let Plans { query, logical, optimized, physical, pruned, estimate } = query::decode::<Explained>(&client, &body)?.data;
     let mut out = std::io::stdout().lock();
-    [("query", query), ("logical plan", logical), ("optimized plan", optimized), ("physical plan", physical), ("pruned", pruned)]
+    [("query", query), ("logical plan", logical), ("optimized plan", optimized), ("physical plan", physical), ("pruned", pruned), ("estimate", estimate)]
         .iter()
         .try_for_each(|(title, text)| {
             writeln!(out, "{title}:")?;

@@ -7,6 +7,7 @@ mod compactor;
 mod elasticsearch;
 mod http;
 mod overrides;
+mod query;
 mod raw;
 mod show;
 mod syslog;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ingest_fn::elastic::ElasticSettings;
-use schema::{IngestLimits, QueryLimits, TenantId};
+use schema::{Concurrency, IngestLimits, QueryLimits, TenantId};
 
 use crate::args::{ServeArgs, StoreArgs};
 use crate::error::TarnError;
@@ -150,6 +151,8 @@ pub(crate) struct QueryConfig {
     pub(crate) cache_bytes: usize,
     /// Whether `X-Scope-OrgID: a|b` reads two tenants.
     pub(crate) multi_tenant: bool,
+    /// How many run at the same time.
+    pub(crate) concurrency: Concurrency,
 }
 
 impl Default for Config {
@@ -167,7 +170,7 @@ impl Default for Config {
             firehose: FirehoseConfig::default(),
             elasticsearch: Arc::default(),
             syslog: SyslogConfig::default(),
-            query: QueryConfig { cache_bytes: 128 << 20, multi_tenant: false },
+            query: QueryConfig { cache_bytes: 128 << 20, multi_tenant: false, concurrency: Concurrency::default() },
             compactor: CompactorConfig::default(),
             ingest_limits: IngestLimits::default(),
             overrides_file: None,
@@ -176,8 +179,6 @@ impl Default for Config {
     }
 }
 
-/// Loki's name.
-const MULTI_TENANT: &str = "query.multi_tenant_queries_enabled";
 /// What Firehose can send.
 const MAX_ACCESS_KEY_BYTES: usize = 4096;
 const ADDRESS: &str = "an address such as 127.0.0.1:3100";
@@ -262,10 +263,7 @@ impl Config {
             firehose: look.firehose(&raw.firehose)?,
             elasticsearch: look.elasticsearch(&raw.elasticsearch)?,
             syslog: look.syslog(&raw.syslog)?,
-            query: QueryConfig {
-                cache_bytes: look.get("query.cache_bytes", None, raw.query.cache_bytes.as_ref(), d.query.cache_bytes, parse_size, SIZE)?,
-                multi_tenant: look.get(MULTI_TENANT, None, raw.query.multi_tenant_queries_enabled.as_ref(), d.query.multi_tenant, parse_bool, SWITCH)?,
-            },
+            query: look.query(&raw.query, d.query)?,
             compactor: look.compactor(&raw.compactor)?,
             ingest_limits: look.ingest_limits(&raw.limits, d.ingest_limits)?,
             overrides_file: look.get("limits.overrides_file", None, raw.limits.overrides_file.as_ref(), d.overrides_file, parse_path, PATH)?,
@@ -380,21 +378,6 @@ impl Lookup<'_> {
                 MEGABYTES,
             )?,
             discover: self.get("limits.discover", None, raw.discover.as_ref(), d.discover, parse_bool, SWITCH)?,
-            ..d
-        })
-    }
-
-    fn query_limits(&self, raw: &raw::RawLimits, d: QueryLimits) -> Result<QueryLimits, TarnError> {
-        let size = |key: &str, raw: &Option<Scalar>, default| self.get(key, None, raw.as_ref(), default, parse_size, SIZE);
-        let count = |key: &str, raw: &Option<Scalar>, default| self.get(key, None, raw.as_ref(), default, parse_count, COUNT);
-        let length = |key: &str, raw: &Option<Scalar>, default| self.get(key, None, raw.as_ref(), default, parse_off_or_duration, DURATION);
-        Ok(QueryLimits {
-            max_entries_limit_per_query: count("limits.max_entries_limit_per_query", &raw.max_entries_limit_per_query, d.max_entries_limit_per_query)?,
-            max_query_series: count("limits.max_query_series", &raw.max_query_series, d.max_query_series)?,
-            max_query_length: length("limits.max_query_length", &raw.max_query_length, d.max_query_length)?,
-            max_query_range: length("limits.max_query_range", &raw.max_query_range, d.max_query_range)?,
-            query_timeout: self.get("limits.query_timeout", None, raw.query_timeout.as_ref(), d.query_timeout, parse_duration, DURATION)?,
-            max_query_memory_bytes: size("limits.max_query_memory_bytes", &raw.max_query_memory_bytes, d.max_query_memory_bytes)?,
             ..d
         })
     }

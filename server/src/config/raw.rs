@@ -124,6 +124,8 @@ pub(super) struct RawSyslog {
 pub(super) struct RawQuery {
     pub(super) cache_bytes: Option<Scalar>,
     pub(super) multi_tenant_queries_enabled: Option<Scalar>,
+    pub(super) max_concurrent: Option<Scalar>,
+    pub(super) max_outstanding_per_tenant: Option<Scalar>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -202,4 +204,14 @@ pub(super) struct RawLimits {
     pub(super) max_query_range: Option<Scalar>,
     pub(super) query_timeout: Option<Scalar>,
     pub(super) max_query_memory_bytes: Option<Scalar>,
+    pub(super) max_query_lookback: Option<Scalar>,
+    pub(super) max_query_bytes_read: Option<Scalar>,
+    pub(super) max_query_cost: Option<Scalar>,
+    pub(super) required_labels: Option<RawLabels>,
+    pub(super) required_number_label_matchers: Option<Scalar>,
+    pub(super) max_streams_matchers_per_query: Option<Scalar>,
+    pub(super) max_concurrent_queries: Option<Scalar>,
+    pub(super) max_concurrent_tail_requests: Option<Scalar>,
+    pub(super) volume_enabled: Option<Scalar>,
+    pub(super) volume_max_series: Option<Scalar>,
 }

@@ -94,6 +94,8 @@ impl Config {
         put("query", String::new());
         put("  cache_bytes", self.query.cache_bytes.to_string());
         put("  multi_tenant_queries_enabled", self.query.multi_tenant.to_string());
+        put("  max_concurrent", self.query.concurrency.max_concurrent.to_string());
+        put("  max_outstanding_per_tenant", self.query.concurrency.max_outstanding_per_tenant.to_string());
         put("compactor", String::new());
         for (key, value) in show_compactor(&self.compactor) {
             put(&format!("  {key}"), value);
@@ -119,6 +121,16 @@ impl Config {
         put("  max_query_range", duration(q.max_query_range.unwrap_or_default()));
         put("  query_timeout", duration(q.query_timeout));
         put("  max_query_memory_bytes", q.max_query_memory_bytes.to_string());
+        put("  max_query_lookback", duration(q.max_query_lookback.unwrap_or_default()));
+        put("  max_query_bytes_read", q.max_query_bytes_read.map_or(0, NonZeroU64::get).to_string());
+        put("  max_query_cost", q.max_query_cost.map_or_else(|| "0".to_owned(), |dollars| dollars.to_string()));
+        put("  required_labels", text(&q.required_labels.join(",")));
+        put("  required_number_label_matchers", q.required_number_label_matchers.to_string());
+        put("  max_streams_matchers_per_query", q.max_streams_matchers_per_query.to_string());
+        put("  max_concurrent_queries", q.max_concurrent_queries.to_string());
+        put("  max_concurrent_tail_requests", q.max_concurrent_tail_requests.to_string());
+        put("  volume_enabled", q.volume_enabled.to_string());
+        put("  volume_max_series", q.volume_max_series.to_string());
         put("  overrides_file", text(&self.overrides_file.as_ref().map_or_else(String::new, |path| path.display().to_string())));
         out.lines().fold(String::new(), |mut text, line| {
             text.push_str(line.trim_end());

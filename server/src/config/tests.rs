@@ -104,3 +104,17 @@ fn the_difference_to_the_defaults_is_what_was_set() {
     let limits = config.limits_yaml(&schema::TenantId::default_tenant(), (&config.ingest_limits, &config.query_limits));
     assert!(limits.starts_with("max_line_size: 262144\n") && limits.contains("\nmax_query_series: 7\n"), "{limits}");
 }
+
+#[test]
+fn limits_of_queries_are_read() {
+    let file = "[limits]\nmax_query_cost = 0.05\nmax_query_bytes_read = \"150GB\"\nrequired_labels = [\"app\", \"env\"]\nmax_query_lookback = \"7d\"\nvolume_enabled = false\n";
+    let limits = resolve(&[], file, &[("TARN_LIMITS_VOLUME_MAX_SERIES", "5")]).unwrap().query_limits;
+    assert_eq!(limits.max_query_cost.map(|dollars| dollars.to_string()).as_deref(), Some("0.05"));
+    assert_eq!(limits.max_query_bytes_read.map(NonZeroU64::get), Some(150 << 30));
+    assert_eq!(limits.required_labels, ["app", "env"]);
+    assert_eq!((limits.max_query_lookback, limits.volume_enabled, limits.volume_max_series), (Some(Duration::from_secs(7 * 86_400)), false, 5));
+    let off = resolve(&[], "[limits]\nmax_query_cost = 0\nmax_query_bytes_read = 0\n", &[]).unwrap().query_limits;
+    assert_eq!((off.max_query_cost, off.max_query_bytes_read), (None, None));
+    let error = resolve(&[], "[limits]\nmax_query_cost = \"cheap\"\n", &[]).unwrap_err().to_string();
+    assert!(error.ends_with("'cheap' is not a price in US dollars such as 0.05, with up to nine decimals, or 0 for no limit"), "{error}");
+}

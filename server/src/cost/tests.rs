@@ -295,3 +295,13 @@ proptest! {
         prop_assert!(objects(&longer) <= objects(&plan) * (1.0 + 1e-9));
     }
 }
+
+/// What a query's estimate is made of is what this file says.
+#[test]
+fn the_prices_of_a_query_are_those_of_the_file() {
+    let prices = prices();
+    let close = |a: f64, b: f64| assert!((a - b).abs() < 0.02 * b, "{a} and {b}");
+    close(schema::price::DOLLARS_PER_READ_REQUEST, prices.s3.get);
+    close(schema::price::DOLLARS_PER_WRITE_REQUEST, prices.s3.put);
+    close(schema::price::DOLLARS_PER_GB_READ, prices.tarn.query_cpu_per_gb * prices.lambda.mb_per_vcpu / 1024.0 * prices.lambda.gb_second);
+}

@@ -72,12 +72,17 @@ pub(crate) async fn drilldown_limits(State(app): State<Arc<App>>, headers: Heade
         "discover_log_levels": discovers,
         "max_entries_limit_per_query": query.max_entries_limit_per_query,
         "max_line_size": max_line_size,
+        "max_query_bytes_read": query.max_query_bytes_read.map_or(0, std::num::NonZeroU64::get),
         "max_query_length": length(query.max_query_length),
+        "max_query_lookback": length(query.max_query_lookback),
         "max_query_range": length(query.max_query_range),
         "max_query_series": query.max_query_series,
         "query_timeout": format_duration(query.query_timeout),
         "retention_period": length(retention),
-        "volume_enabled": true,
+        "required_labels": query.required_labels,
+        "required_number_label_matchers": query.required_number_label_matchers,
+        "volume_enabled": query.volume_enabled,
+        "volume_max_series": query.volume_max_series,
     });
     json(StatusCode::OK, &serde_json::json!({"limits": limits, "pattern_ingester_enabled": true, "version": env!("CARGO_PKG_VERSION")}))
 }

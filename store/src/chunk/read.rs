@@ -24,6 +24,9 @@ pub(crate) const SMALL_OBJECT_BYTES: u64 = 512 << 10;
 /// Bytes of the first request for a larger object. Holds the footer of a chunk of some thousand streams.
 pub(crate) const TAIL_BYTES: u64 = 128 << 10;
 
+/// Requests for a window of a read: time, line, names and values of metadata.
+const WINDOW_REQUESTS: u64 = 4;
+
 /// An opened chunk: its manifest and the places of its pages. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ChunkReader {
@@ -64,6 +67,19 @@ impl ChunkReader {
         Ok(manifest)
     }
 
+    /// What opening `chunk` and reading `rows` of its rows takes at most, about, where it is not open: (bytes, requests).
+    pub fn planned_open(chunk: &ChunkRef, rows: u64) -> (u64, u64) {
+        if is_small(chunk) {
+            return (chunk.size, 1);
+        }
+        let footer = chunk.footer.unwrap_or(TAIL_BYTES).min(chunk.size);
+        let pages = u128::from(chunk.size - footer) * u128::from(rows.min(chunk.rows)) / u128::from(chunk.rows.max(1));
+        let pages = u64::try_from(pages).unwrap_or(u64::MAX);
+        // A window's columns lie apart from each other.
+        let requests = pages.div_ceil(ReadAhead::QUERY.window_bytes).saturating_mul(WINDOW_REQUESTS);
+        (footer.saturating_add(pages), requests.saturating_add(1))
+    }
+
     /// Which chunk it is.
     pub fn chunk(&self) -> &ChunkRef {
         &self.chunk
@@ -90,6 +106,22 @@ impl ChunkReader {
     /// Errors end the stream: those of the store, [`StoreError::Corrupt`] for a damaged page, [`StoreError::Argument`] for a bad selection.
     pub fn read(&self, client: &ObjectClient, selection: Vec<Range<u64>>, columns: ChunkColumns) -> BoxStream<'static, Result<ChunkRows, StoreError>> {
         self.read_with(client, selection, columns, ReadAhead::QUERY)
+    }
+
+    /// What [`Self::read`] will ask of the store: (bytes, requests). Nothing where the whole object is in the cache. Errors: a bad selection.
+    pub fn planned_read(&self, selection: &[Range<u64>], columns: ChunkColumns) -> Result<(u64, u64), StoreError> {
+        if self.cache.body(&self.name).is_some() {
+            return Ok((0, 0));
+        }
+        let (leaves, ahead) = (wanted_leaves(columns), ReadAhead::QUERY);
+        let (mut bytes, mut requests) = (0, 0);
+        for window in plan(&self.footer, selection, &leaves, &ahead)? {
+            for range in coalesce(&window_spans(&self.footer, &window, &leaves), &ahead) {
+                bytes += range.end - range.start;
+                requests += 1;
+            }
+        }
+        Ok((bytes, requests))
     }
 
     /// As [`Self::read`], as far ahead as `ahead` says.
