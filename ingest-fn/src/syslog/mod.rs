@@ -2,7 +2,7 @@
 //! Owns: framing (RFC 6587), what the parts of a message become, what happens to what is no message: it is stored whole, with a mark, never dropped.
 //! Must not know: sockets.
 //!
-//! Syslog has no acknowledgement, so whoever reads a socket stops reading while the store takes nothing more, and keeps what it has read until [`store`] says that it is durable.
+//! Syslog has no acknowledgement, so whoever reads a socket stops reading while the store takes nothing more, and keeps what it has read until [`store()`] says that it is durable.
 
 mod frame;
 mod message;
