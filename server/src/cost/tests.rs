@@ -273,7 +273,12 @@ proptest! {
         let more = Plan { query_range_hours: plan.query_range_hours * factor, ..plan.clone() };
         prop_assert!(total(&more) >= now * slack, "range");
         let more = Plan { push_interval_seconds: plan.push_interval_seconds / factor, ..plan.clone() };
-        prop_assert!(total(&more) >= now * slack, "pushes");
+        // Chunks that come faster are merged sooner, so a little less of level 0 is stored; on a disk that is all that changes.
+        let asked = |plan: &Plan| {
+            let bill = bill(plan, &prices);
+            bill.total() - bill.of(Cause::Storage)
+        };
+        prop_assert!(asked(&more) >= asked(&plan) * slack, "pushes");
     }
 
     #[test]
