@@ -20,9 +20,8 @@ use crate::rows::RowWriter;
 const ERROR: &str = "syslog_error";
 /// Metadata that says which piece of its message a line is.
 const PART: &str = "syslog_part";
-/// Times of a connection that are remembered, and for how long at least if they are more.
-const REMEMBERED_TIMES: usize = 1 << 14;
-const RECENT_NANOS: i64 = 3 * 1_000_000_000;
+/// Runs of times of a connection that are remembered: beyond, the oldest are forgotten.
+const REMEMBERED_RUNS: usize = 1 << 14;
 /// What structured data is called, before its own names.
 const DATA: &str = "sd";
 
@@ -188,27 +187,23 @@ impl SyslogDecoder {
 /// Keeps the times of a connection apart: those of RFC 3164 have no more than seconds, and equal lines of one second are to be kept all, in order.
 #[derive(Debug, Default)]
 struct Times {
-    /// By each time that was given: how much later the next one is looked for.
-    given: HashMap<i64, i64>,
+    /// Runs of nanoseconds that were given: the end of each by its start. A second with many messages is one run.
+    given: BTreeMap<i64, i64>,
 }
 
 impl Times {
     /// `nanos`, or the first time after it that was not given before.
     fn unused(&mut self, nanos: i64) -> i64 {
-        if self.given.len() >= REMEMBERED_TIMES {
-            let newest = self.given.keys().max().copied().unwrap_or(nanos);
-            self.given.retain(|nanos, _| newest.saturating_sub(*nanos) < RECENT_NANOS);
-            if self.given.len() >= REMEMBERED_TIMES / 2 {
-                self.given.clear();
-            }
-        }
-        let mut unused = nanos.saturating_add(self.given.get(&nanos).copied().unwrap_or(0));
-        while self.given.contains_key(&unused) && unused < i64::MAX {
-            unused += 1;
-        }
-        self.given.insert(unused, 1);
-        if unused != nanos {
-            self.given.insert(nanos, unused - nanos + 1);
+        let run = self.given.range(..=nanos).next_back().map(|(start, end)| (*start, *end));
+        let (start, unused) = match run {
+            Some((start, end)) if end >= nanos => (start, end),
+            _ => (nanos, nanos),
+        };
+        let end = unused.saturating_add(1);
+        let end = self.given.remove(&end).unwrap_or(end);
+        self.given.insert(start, end);
+        if self.given.len() > REMEMBERED_RUNS {
+            self.given.pop_first();
         }
         unused
     }

@@ -51,9 +51,20 @@ fn equal_lines_of_one_second_are_all_kept() {
     assert_eq!(given, [5, 9, 6, 10, 7, 8, 11]);
     for nanos in 0..100_000 {
         times.unused(nanos * 1_000_000_000);
-        times.unused(-nanos);
     }
-    assert!(times.given.len() <= REMEMBERED_TIMES);
+    assert!(times.given.len() <= REMEMBERED_RUNS);
+}
+
+/// A hundred thousand lines of one second were once 16,384: so many times were remembered, and then all forgotten.
+#[test]
+fn a_flood_of_equal_lines_is_kept() {
+    let mut times = Times::default();
+    for number in 0..100_000 {
+        assert_eq!(times.unused(7_000_000_000), 7_000_000_000 + number);
+        // Of another sender, whose clock is a second behind.
+        assert_eq!(times.unused(6_000_000_000), 6_000_000_000 + number);
+    }
+    assert_eq!(times.given.len(), 2);
 }
 
 #[test]
