@@ -42,6 +42,12 @@ impl Env {
         Self { source: Source::System { started: Instant::now() } }
     }
 
+    /// The clock of processor time, for code that gives its thread back after a while: the machine's, also where a query has another, but on the thread of a
+    /// simulation one that stands still ([`crate::testing::stand_still`]), since how busy the machine is would decide there who goes next.
+    pub fn processor() -> Self {
+        if crate::testing::still::is_still() { Self::fixed(Timestamp(0)) } else { Self::system() }
+    }
+
     /// A clock that stands at `now` until [`Env::advance`] moves it, and a random sequence that is the same in every run.
     pub fn fixed(now: Timestamp) -> Self {
         Self::seeded(now, 0)
@@ -143,6 +149,18 @@ impl fmt::Debug for Env {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processor_time_stands_still_in_a_simulation_only() {
+        let before = Env::processor();
+        assert!(matches!(before.source, Source::System { .. }));
+        let still = crate::testing::stand_still();
+        let clock = Env::processor();
+        std::thread::yield_now();
+        assert_eq!((clock.monotonic(), Env::processor().monotonic()), (Duration::ZERO, Duration::ZERO));
+        drop(still);
+        assert!(matches!(Env::processor().source, Source::System { .. }));
+    }
 
     #[test]
     fn a_fixed_clock_moves_only_when_told() {

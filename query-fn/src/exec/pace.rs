@@ -26,9 +26,9 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Begins a share. It is about processor time, so it is the machine's clock also where the query has another.
+    /// Begins a share.
     pub(crate) fn new() -> Self {
-        Self::of(Env::system())
+        Self::of(Env::processor())
     }
 
     fn of(clock: Env) -> Self {

@@ -39,7 +39,9 @@ pub fn event(data: &[u8]) {
     let mut failed: BTreeSet<usize> = inline.failures.iter().map(|(index, _)| *index).collect();
     // What an event holds twice was delivered twice, and is stored once if it names itself.
     let mut payloads = Vec::new();
-    serde_json::from_slice(bytes).map_or((), |value| payloads_of(&value, &mut payloads));
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        payloads_of(&value, &mut payloads);
+    }
     let all = payloads.len();
     payloads.sort_unstable();
     payloads.dedup();

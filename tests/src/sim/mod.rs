@@ -96,6 +96,7 @@ impl Tally {
 
 /// Runs the simulation of `seed`, on this thread. Errors: what the machine cannot do; a broken invariant is an outcome.
 pub fn run(seed: u64) -> anyhow::Result<Outcome> {
+    let _computing_takes_no_time = store::testing::stand_still();
     let scenario = Scenario::of(seed);
     let time = VirtualTime::starting_at(scenario.start);
     let (clock, stuck) = (time.clone(), Arc::new(Notify::new()));
