@@ -107,7 +107,7 @@ async fn slow_body(address: String, number: usize) -> bool {
     let mut stream = connect(&address).await;
     let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 10000\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
-    let answer = if number % 2 == 0 { dribble(stream, b"{", Duration::from_millis(100)).await } else { rest(&mut stream).await };
+    let answer = if number.is_multiple_of(2) { dribble(stream, b"{", Duration::from_millis(100)).await } else { rest(&mut stream).await };
     // Exporters of OTLP repeat a 503, and would drop what was answered 408.
     answer.starts_with(if number % 6 == 1 { b"HTTP/1.1 503 " } else { b"HTTP/1.1 408 " })
 }
@@ -342,7 +342,7 @@ async fn hostile_clients_are_ended_and_take_nothing_from_others() {
     assert!(bombs.contains(&413) && bombs.iter().all(|status| [413, 503].contains(status)), "{bombs:?}");
     assert!(most >= IDLE as u64, "{most}");
     assert!(peak < MEMORY_BOUND, "{} MiB", peak >> 20);
-    let of = |reason: &str| by_reason.iter().find(|(known, _)| *known == reason).unwrap().1 as usize;
+    let of = |reason: &str| usize::try_from(by_reason.iter().find(|(known, _)| *known == reason).unwrap().1).unwrap();
     assert!(of("head_timeout") > 0 && of("head_memory") > 0 && of("idle_timeout") >= IDLE, "{by_reason:?}");
     // A client that asks in a hurry may open a connection that it then has no request for, which is ended as well.
     assert!(of("head_timeout") + of("head_memory") >= SLOW_HEADS + FAT_HEADS, "{by_reason:?}");

@@ -554,7 +554,8 @@ async fn no_request_that_is_put_together_at_random_reaches_another_tenant() {
     let mut names: Vec<String> = odd_tenants();
     names.extend(["b", "a", " b", "b ", "\tb\t", "b\t|\ta", "a | b"].map(str::to_owned));
     let headers = ["x-scope-orgid", "X-Scope-OrgID", "X-SCOPE-ORGID", "x-scope-org-id", "x_scope_orgid", "x-tenant", "forwarded", "x-forwarded-user"];
-    let bodies: Vec<(&str, fn(usize) -> String)> = writes().into_iter().map(|write| (write.content_type, write.body)).collect();
+    type Body = (&'static str, fn(usize) -> String);
+    let bodies: Vec<Body> = writes().into_iter().map(|write| (write.content_type, write.body)).collect();
     let (targets_len, bodies_len, names_len) = (targets.len(), bodies.len(), names.len());
     let strategy = (
         0..targets_len,

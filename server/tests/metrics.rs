@@ -30,6 +30,7 @@ fn documented() -> BTreeMap<String, Family> {
 /// What `/metrics` shows, by name.
 fn exported(page: &str) -> BTreeMap<String, Family> {
     let mut kinds: BTreeMap<String, Family> = BTreeMap::new();
+    let names = regex::Regex::new(r#"(\w+)=""#).unwrap();
     for line in page.lines() {
         if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|line| line.split_once(' ')) {
             kinds.insert(name.to_owned(), (kind.to_owned(), String::new()));
@@ -37,7 +38,6 @@ fn exported(page: &str) -> BTreeMap<String, Family> {
             let (series, _) = line.rsplit_once(' ').unwrap();
             let (name, labels) = series.split_once('{').unwrap_or((series, ""));
             let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end).filter(|base| kinds.contains_key(*base))).unwrap_or(name);
-            let names = regex::Regex::new(r#"(\w+)=""#).unwrap();
             let mut labels: Vec<&str> = names.captures_iter(labels).map(|found| found.get(1).unwrap().as_str()).filter(|label| *label != "le").collect();
             labels.sort_unstable();
             let (_, known) = kinds.get_mut(family).unwrap_or_else(|| panic!("{family} has no type"));
@@ -113,7 +113,8 @@ async fn refused_lines_are_counted_by_reason_in_every_protocol() {
     };
     let bulk = |at: &str, line: &str| format!("{{\"index\":{{\"_index\":\"i\"}}}}\n{{\"@timestamp\":{},\"message\":\"{line}\"}}\n", at.get(..13).unwrap());
     let lines = |at: &str, line: &str| format!("{{\"at\":{at},\"message\":\"{line}\"}}\n");
-    let protocols: [(&str, &str, &dyn Fn(&str, &str) -> String); 4] = [
+    type Protocol<'a> = (&'a str, &'a str, &'a dyn Fn(&str, &str) -> String);
+    let protocols: [Protocol<'_>; 4] = [
         ("/loki/api/v1/push", "application/json", &loki),
         ("/otlp/v1/logs", "application/json", &otlp),
         ("/_bulk", "application/x-ndjson", &bulk),
