@@ -189,7 +189,7 @@ where
 }
 
 /// Also ends when the sender is gone: then nobody could tell any more.
-async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
+pub(super) async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 

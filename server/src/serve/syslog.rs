@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 
 use crate::config::SyslogConfig;
 use crate::error::TarnError;
+use crate::serve::connections::told_to_stop;
 use crate::serve::metrics::{header, single};
 use crate::serve::observe::Counted;
 use crate::serve::state::App;
@@ -304,11 +305,6 @@ impl Intake {
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
-}
-
-/// Also ends when the sender is gone: then nobody could tell any more.
-async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stop| *stop).await;
 }
 
 /// What is counted.
