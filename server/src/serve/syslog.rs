@@ -180,13 +180,13 @@ async fn read<S: AsyncRead + Unpin>(mut stream: S, peer: IpAddr, intake: &mut In
         let patience = match until {
             None => IDLE_TIMEOUT,
             // What is there is read, nothing is waited for.
-            Some(until) if tokio::time::Instant::now() < until => Duration::ZERO,
+            Some(until) if intake.app.env.monotonic() < until => Duration::ZERO,
             Some(_) => break,
         };
         let read = tokio::select! {
             biased;
             () = told_to_stop(&mut stopped), if until.is_none() => {
-                until = Some(tokio::time::Instant::now() + LAST_READ);
+                until = Some(intake.app.env.monotonic().saturating_add(LAST_READ));
                 continue;
             }
             read = tokio::time::timeout(patience, stream.read(&mut buffer)) => read,
@@ -222,7 +222,7 @@ async fn datagrams(socket: &UdpSocket, intake: &Intake, mut stopped: watch::Rece
         if until.is_none() {
             tokio::select! {
                 biased;
-                () = told_to_stop(&mut stopped) => until = Some(tokio::time::Instant::now() + LAST_READ),
+                () = told_to_stop(&mut stopped) => until = Some(intake.app.env.monotonic().saturating_add(LAST_READ)),
                 readable = socket.readable() => if let Err(error) = readable {
                     tracing::warn!(%error, "cannot receive syslog");
                     tokio::time::sleep(ERROR_PAUSE).await;
@@ -236,7 +236,7 @@ async fn datagrams(socket: &UdpSocket, intake: &Intake, mut stopped: watch::Rece
             let frame = Frame::of_datagram(Bytes::copy_from_slice(buffer.get(..bytes).unwrap_or_default()));
             found.extend(frame.map(|frame| (peer.ip().to_canonical().to_string(), frame)));
         }
-        let is_last = found.len() < MAX_DATAGRAMS || until.is_some_and(|until| until < tokio::time::Instant::now());
+        let is_last = found.len() < MAX_DATAGRAMS || until.is_some_and(|until| until < intake.app.env.monotonic());
         intake.take(found.iter().map(|(peer, frame)| (peer.as_str(), frame)).collect(), &mut decoder, &mut pushes).await;
         if until.is_some() && is_last {
             break;
